@@ -30,14 +30,14 @@
  *               ERR_NOT_FOUND  a response from a member that is not in the configuration
  *               ERR_MALFORMED  a message that no correct member sends: close the connection
  *               ERR_CORRUPT    this member's log contradicts what is committed in the cluster (it
- *                              was lost or truncated): the member must stop; nothing was changed
+ *                              was lost or truncated): the member must stop
  *             Every other wrong state aborts (ensure).
  * See         peer-protocol.md 5; test/unit/raft; golden scripts in ../shared/golden/raft.
  */
 #ifndef RAFT_RAFT_H
 #define RAFT_RAFT_H
 
-#include "base/assert.h"
+#include "base/err.h"
 #include "raft/types.h"
 
 enum { RAFT_PENDING_READS_MAX = 65536 }; /* reads waiting for a quorum or the first commit */
@@ -173,7 +173,7 @@ struct raft_update {
     struct raft_hard_state hard;
     const struct raft_entry *entries; /* the log is cut at entries[0].index, then these follow */
     size_t entry_count;
-    const struct raft_snapshot *snapshot; /* to install; NULL = none; never together with entries */
+    const struct raft_snapshot *snapshot; /* to install before entries are appended; NULL = none */
     const struct raft_message *messages_synced; /* MsgAppResp, MsgVoteResp, MsgPreVoteResp */
     size_t messages_synced_count;
     bool needs_ack;
