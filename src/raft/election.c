@@ -101,7 +101,7 @@ int raft_on_vote(struct raft *r, const struct raft_message *m)
     bool is_real = m->type == RAFT_MSG_VOTE;
     bool grant = may_grant(r, m);
     RAFT_TRACE(&r->tracer, grant ? RAFT_TRACE_VOTE_CAST : RAFT_TRACE_VOTE_REJECTED, r->config.id,
-               last.term, last.index, r->vote, m->type, m->from, m->log_term, m->index);
+               last.term, last.index, r->vote, m->type, m->from, m->log_term, m->index, r->term);
     raft_send(r,
               &(struct raft_message){.type = is_real ? RAFT_MSG_VOTE_RESP : RAFT_MSG_PRE_VOTE_RESP,
                                      .to = m->from,

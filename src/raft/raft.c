@@ -332,10 +332,21 @@ static bool entries_are_valid(const struct raft_message *m)
     return before.term <= m->term;
 }
 
+/* Our own acknowledgements, and what another member relays to us in its leader's name. */
+static bool may_come_from_self(enum raft_message_type type)
+{
+    return type == RAFT_MSG_APP_RESP || type == RAFT_MSG_VOTE_RESP ||
+           type == RAFT_MSG_PRE_VOTE_RESP || type == RAFT_MSG_PROP || type == RAFT_MSG_READ_INDEX ||
+           type == RAFT_MSG_TRANSFER_LEADER;
+}
+
 static int message_validate(const struct raft *r, const struct raft_message *m)
 {
     if (m->type >= RAFT_MSG_TYPE_END || message_handlers[m->type] == NULL || m->from == 0 ||
         m->context.len > RAFT_CONTEXT_BYTES_MAX) {
+        return ERR_MALFORMED;
+    }
+    if (m->from == r->config.id && !may_come_from_self(m->type)) {
         return ERR_MALFORMED;
     }
     switch (m->type) {
@@ -375,26 +386,15 @@ static bool is_in_lease(const struct raft *r, const struct raft_message *m)
            r->election_elapsed < r->config.election_ticks && !raft_message_is_transfer_vote(m);
 }
 
-static void trace_lease(const struct raft *r, const struct raft_message *m)
-{
-    struct raft_entry_id last = raft_log_last_id(&r->log);
-    if (r->tracer.fn != NULL) {
-        const struct raft_trace_line line = {
-            .kind = RAFT_TRACE_VOTE_LEASE,
-            .v = {r->config.id, last.term, last.index, r->vote, m->type, m->from, m->log_term,
-                  m->index},
-            .extra = {r->term, r->config.election_ticks - r->election_elapsed},
-        };
-        r->tracer.fn(r->tracer.arg, r, &line);
-    }
-}
-
 /* False when the message ends here. */
 static bool handle_higher_term(struct raft *r, const struct raft_message *m)
 {
     bool is_vote = m->type == RAFT_MSG_VOTE || m->type == RAFT_MSG_PRE_VOTE;
     if (is_vote && is_in_lease(r, m)) {
-        trace_lease(r, m);
+        struct raft_entry_id last = raft_log_last_id(&r->log);
+        RAFT_TRACE(&r->tracer, RAFT_TRACE_VOTE_LEASE, r->config.id, last.term, last.index, r->vote,
+                   m->type, m->from, m->log_term, m->index, r->term,
+                   r->config.election_ticks - r->election_elapsed);
         return false;
     }
     /* A pre-vote asks about a term that nobody has entered yet, and so does its grant. */
@@ -423,7 +423,7 @@ static void handle_lower_term(struct raft *r, const struct raft_message *m)
         /* Silence could dead-lock a cluster that is switching pre-vote on. */
         struct raft_entry_id last = raft_log_last_id(&r->log);
         RAFT_TRACE(&r->tracer, RAFT_TRACE_VOTE_REJECTED, r->config.id, last.term, last.index,
-                   r->vote, m->type, m->from, m->log_term, m->index);
+                   r->vote, m->type, m->from, m->log_term, m->index, r->term);
         raft_send(
             r, &(struct raft_message){
                    .type = RAFT_MSG_PRE_VOTE_RESP, .to = m->from, .term = r->term, .reject = true});

@@ -21,7 +21,8 @@
  *             raft_log_compact() forgets them for good; who needs them gets a snapshot.
  * Ownership   Entry data belong to rcbufs.  raft takes its own references on what it keeps; events
  *             and everything they point to are borrowed for the call.  Everything that an update
- *             points to lives until the next call of a function that takes a non-const raft.
+ *             points to lives until the next call of a function that takes a non-const raft; only
+ *             update.committed also survives raft_apply_conf_change().
  *             Messages of messages_synced hold no pointers and may be copied by value.
  * Thread      core.  Limits: LIMIT_RAFT_LOG_BYTES, RAFT_MEMBERS_MAX, RAFT_CONTEXT_BYTES_MAX,
  *             RAFT_PENDING_READS_MAX, config.inflight_max.
@@ -168,7 +169,8 @@ struct raft_update {
 
     /* One storage write.  Without has_append there is nothing to write or to wait for. */
     bool has_append;
-    bool must_sync; /* false: only the commit index moved, or only messages wait their turn */
+    bool must_sync; /* false (only the commit index moved, or only messages wait their turn): the
+                       write needs no sync; messages_synced and ack wait for earlier writes only */
     bool hard_changed;
     struct raft_hard_state hard;
     const struct raft_entry *entries; /* the log is cut at entries[0].index, then these follow */

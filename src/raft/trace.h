@@ -11,7 +11,7 @@
 
 #include "raft/raft.h"
 
-enum { RAFT_TRACE_VALUES_MAX = 8 };
+enum { RAFT_TRACE_VALUES_MAX = 10 };
 
 enum raft_trace_kind {
     /* life */
@@ -30,10 +30,12 @@ enum raft_trace_kind {
     RAFT_TRACE_VOTE_RECEIVED,         /* id, message type, from, term */
     RAFT_TRACE_VOTE_REFUSED,          /* id, message type, from, term */
     RAFT_TRACE_VOTE_COUNT,            /* id, granted, message type, rejected */
-    RAFT_TRACE_VOTE_LEASE,    /* id, last term, last index, vote, type, from, log term; see below */
-    RAFT_TRACE_VOTE_CAST,     /* id, last term, last index, vote, type, from, log term, index */
-    RAFT_TRACE_VOTE_REJECTED, /* id, last term, last index, vote, type, from, log term, index */
-    RAFT_TRACE_TIMEOUT_NOW,   /* id, term, from */
+    /* id, last term, last index, vote, type, from, its last term and index, term, ticks of lease */
+    RAFT_TRACE_VOTE_LEASE,
+    /* id, last term, last index, vote, type, from, its last term and index, term */
+    RAFT_TRACE_VOTE_CAST,
+    RAFT_TRACE_VOTE_REJECTED,
+    RAFT_TRACE_TIMEOUT_NOW,         /* id, term, from */
     RAFT_TRACE_TIMEOUT_NOW_IGNORED, /* id, term, role, from */
     RAFT_TRACE_QUORUM_LOST,         /* id */
     /* terms */
@@ -92,11 +94,9 @@ enum raft_trace_kind {
     RAFT_TRACE_KIND_COUNT,
 };
 
-/* VOTE_LEASE has more to say than v holds: index, term and remaining ticks are in extra. */
 struct raft_trace_line {
     enum raft_trace_kind kind;
     uint64_t v[RAFT_TRACE_VALUES_MAX];
-    uint64_t extra[3];
     const void *subject;
 };
 
