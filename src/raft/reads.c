@@ -61,7 +61,9 @@ void raft_reads_confirm(struct raft *r, uint64_t from, const struct raft_context
 static int read_as_leader(struct raft *r, const struct raft_message *m)
 {
     struct raft_read_request req = {m->from, 0, m->context};
-    if (raft_tracker_is_singleton(&r->tracker)) {
+    /* Alone, unless we lead a group of one that we were removed from (etcd forgets that case). */
+    if (raft_tracker_is_singleton(&r->tracker) &&
+        raft_members_is_voter(&r->tracker.members, r->config.id)) {
         answer(r, &req, r->log.committed);
         return 0;
     }

@@ -32,6 +32,7 @@ struct node {
     struct raft_snapshot latest; /* state after the last applied entry: what a follower would get */
     struct queue append_work;
     struct queue apply_work;
+    struct raft_hard_state taken_hard;
     struct raft_log_read reads[NODES_MAX];
     size_t read_count;
     struct interaction *env;
@@ -249,6 +250,7 @@ static void boot_node(struct node *n)
                              .snapshot = n->latest};
     int rv = raft_create(&n->config, &boot, &n->raft);
     ensure(rv == 0);
+    n->taken_hard = n->store.hard;
     raft_check(n->raft);
 }
 
@@ -416,7 +418,11 @@ static void take_ready(struct node *n, struct ready *rd)
     rd->soft_changed = u.soft_changed;
     rd->role = u.role;
     rd->leader = u.leader;
-    rd->must_sync = u.must_sync;
+    /* etcd's flag leaves snapshots out. */
+    rd->must_sync =
+        u.entry_count > 0 || u.hard.term != n->taken_hard.term || u.hard.vote != n->taken_hard.vote;
+    ensure(u.must_sync == (rd->must_sync || u.snapshot != NULL));
+    n->taken_hard = u.hard;
     rd->hard_changed = u.hard_changed;
     rd->hard = u.hard;
     rd->needs_ack = u.needs_ack;
