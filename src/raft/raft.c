@@ -493,8 +493,8 @@ static void take_storage(struct raft *r, struct raft_update *out)
     if (l->has_snapshot && !l->snapshot_is_written) {
         out->snapshot = &l->snapshot;
     }
-    out->must_sync =
-        out->entry_count > 0 || hard.term != r->taken_hard.term || hard.vote != r->taken_hard.vote;
+    out->must_sync = out->entry_count > 0 || out->snapshot != NULL ||
+                     hard.term != r->taken_hard.term || hard.vote != r->taken_hard.vote;
     out->has_append = out->entry_count > 0 || out->hard_changed || out->snapshot != NULL ||
                       out->messages_synced_count > 0;
     out->ack.term = r->term;
