@@ -68,8 +68,6 @@ void lessor_checkpoint(struct lessor *l, int64_t id, int64_t remaining_ttl_s, bo
 bool lessor_has(const struct lessor *l, int64_t id);
 /* ERR_NOT_FOUND: no such lease. The key is not attached to id. */
 MUST_USE int lessor_attach(struct lessor *l, int64_t id, struct slice key);
-/* As attach, but the key may be attached already. */
-MUST_USE int lessor_attach_again(struct lessor *l, int64_t id, struct slice key);
 /* Nothing happens when the lease or the key is not there. */
 void lessor_detach(struct lessor *l, int64_t id, struct slice key);
 /* Attached keys in byte order; valid until the next attach or detach of this lease. */
@@ -86,8 +84,8 @@ void lessor_demote(struct lessor *l);
  * starts every lease again. */
 void lessor_suspend(struct lessor *l, bool is_suspended, uint64_t now_ms);
 
-/* 0: renewed for *out_ttl_s.  needs_checkpoint: propose a checkpoint with remaining 0 first.
- * ERR_RPC_NOT_PRIMARY_LESSOR, ERR_RPC_LEASE_NOT_FOUND; ERR_AGAIN: expired, its revocation is under
+/* 0: renewed for *out_ttl_s; but when *needs_checkpoint is set, it is not renewed yet: propose a
+ * checkpoint with remaining 0, and call again when it is applied. ERR_RPC_NOT_PRIMARY_LESSOR, ERR_RPC_LEASE_NOT_FOUND; ERR_AGAIN: expired, its revocation is under
  * way: wait until it is gone, then answer TTL 0. */
 MUST_USE int lessor_renew(struct lessor *l, int64_t id, uint64_t now_ms, int64_t *out_ttl_s,
                           bool *needs_checkpoint);

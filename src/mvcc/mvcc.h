@@ -89,6 +89,13 @@ MUST_USE int mvcc_restore(struct mvcc_store *s, const struct mvcc_source *record
 /* The same from a transaction of the file. */
 MUST_USE int mvcc_restore_tx(struct mvcc_store *s, struct bolt_tx *tx);
 
+/* The records of a transaction as a source, for this, mvcc_hash_run and mvcc_check_records: one
+ * thread at a time; close before the transaction ends. */
+struct mvcc_tx_source;
+MUST_USE int mvcc_tx_source_open(struct bolt_tx *tx, struct mvcc_tx_source **out);
+struct mvcc_source mvcc_tx_source_of(struct mvcc_tx_source *src);
+void mvcc_tx_source_close(struct mvcc_tx_source *src);
+
 int64_t mvcc_rev(const struct mvcc_store *s);
 /* -1 before the first compaction. */
 int64_t mvcc_compact_rev(const struct mvcc_store *s);
@@ -179,33 +186,36 @@ struct mvcc_plan {
     struct mvcc_pin pin;
     int64_t rev;
     int64_t limit; /* 0 = none */
-    int64_t filters[4];
-    int32_t sort_order;
+    int64_t max_mod, min_mod, max_create, min_create;
     int32_t sort_target;
-    bool keys_only;
+    bool is_descending;
+    bool keys_only;   /* items are made from the index, or were cut out of the value (kv_bytes) */
+    bool cut_values;  /* keys_only sorted by VALUE */
+    bool count_only;
     bool is_open_end;
-    bool has_filters;
-    bool is_quirk;      /* NONE with another target than KEY: limit first, then sort */
-    bool is_stripped;   /* keys_only behind a sort by VALUE: the value is cut out of the record */
-    bool is_walk_done;  /* refill has seen the end */
-    uint64_t matched;   /* items found by the walk so far, filters applied */
+    bool is_count_known;
+    bool is_limit_first; /* NONE with another target than KEY: the limit comes before the sort */
+    bool is_chunked;     /* RangeStream: no trailer */
+    bool is_trailer_done;
+    uint64_t matched;   /* found by the build walk, filters applied */
     uint64_t kvs_bytes; /* encoded kvs */
     uint64_t emitted;   /* items completely sent */
-    uint64_t stop_at;   /* next stops before this item (RangeStream) */
-    uint64_t refilled;  /* items taken from the index by refill */
-    size_t item_at;     /* index in items[] of the item being sent */
-    uint32_t item_offset;
-    bool is_trailer_done;
+    uint64_t loaded;    /* items that were in items[] so far */
+    uint64_t stop_at;   /* next stops before this item */
+    uint64_t stream_limit;
+    size_t item_at; /* index in items[] of the item being sent */
+    size_t item_offset;
     size_t items_len;
     size_t items_cap;
     struct mvcc_item *items; /* &inline_item, or heap */
     struct mvcc_item inline_item;
-    struct buf kv_bytes;   /* keys_only: the KeyValues of items[], in order */
-    size_t kv_at;          /* where the item being sent starts in kv_bytes */
-    struct buf keys;       /* range end, then the key to go on from */
-    size_t range_end_len;
-    struct plan_sort *sort; /* rows while they are sorted */
-    uint64_t stream_limit;  /* RangeStream: items of the next chunk */
+    struct buf kv_bytes; /* keys_only: the KeyValues of items[], in order */
+    size_t kv_at;        /* where the one being sent starts */
+    struct buf range_end;
+    struct buf walk_key; /* build goes on here */
+    struct buf load_key; /* loading items goes on here */
+    struct plan_rows *rows; /* while they are sorted */
+    const struct mvcc_values *values; /* looked at before the backend, or NULL */
 };
 
 /* Revision rules and errors of client-api 2.1.1, in that order: future, compacted; then the plan:
@@ -236,9 +246,9 @@ MUST_USE int mvcc_plan_next(struct mvcc_plan *plan, struct mvcc_sink *sink);
 
 /* A piece of the body with holes where pages must be read first. */
 struct mvcc_slice;
-/* The next items up to about bytes_max (at least one); the plan moves behind them. NULL: no items
- * are left. */
-struct mvcc_slice *mvcc_plan_slice(struct mvcc_plan *plan, size_t bytes_max);
+/* The next items up to about bytes_max (at least one); the plan moves behind them. ERR_END: no items
+ * are left (the trailer may be: mvcc_plan_next). */
+MUST_USE int mvcc_plan_slice(struct mvcc_plan *plan, size_t bytes_max, struct mvcc_slice **out);
 /* Fills the holes: any thread.  The view must be the backend's newest when the slice was made, or a
  * newer one. */
 MUST_USE int mvcc_slice_read(struct mvcc_slice *slice, struct backend_view *view);
@@ -256,6 +266,10 @@ void mvcc_plan_chunk(struct mvcc_plan *plan, uint64_t max_request_bytes, struct 
 /* Fields more and count. At most MVCC_TRAILER_MAX bytes. */
 enum { MVCC_TRAILER_MAX = 16 };
 size_t mvcc_plan_trailer(const struct mvcc_plan *plan, uint8_t out[MVCC_TRAILER_MAX]);
+
+/* What RangeStream reads differently: the sort target is ignored, a negative revision or limit is
+ * 0. */
+void mvcc_range_stream_normalize(struct wire_range_req *req);
 
 /* Key and sort options (3.6 rules); stream: RangeStream's additional rules. Pure. */
 MUST_USE int mvcc_range_validate(const struct wire_range_req *req, bool is_stream);
