@@ -4,6 +4,8 @@
  */
 #include "wal/record.h"
 
+#include <assert.h>
+
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "wal/scan.h"

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "wal/internal.h"
 
