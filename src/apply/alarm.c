@@ -5,14 +5,14 @@
 #include "apply/internal.h"
 
 enum { ALARM_GET = 0, ALARM_ACTIVATE = 1, ALARM_DEACTIVATE = 2 };
-enum { ALARM_KEY_BYTES_MAX = 24, FIELD_ALARMS = 2 };
+enum { FIELD_ALARMS = 2 };
 
 size_t apply_alarm_count(const struct apply *a)
 {
     return a->alarm_count;
 }
 
-struct apply_alarm apply_alarm_at(const struct apply *a, size_t i)
+struct schema_alarm apply_alarm_at(const struct apply *a, size_t i)
 {
     ensure(i < a->alarm_count);
     return a->alarms[i];
@@ -28,7 +28,7 @@ bool apply_has_alarm(const struct apply *a, int32_t type)
     return false;
 }
 
-static size_t alarm_find(const struct apply *a, struct apply_alarm alarm)
+static size_t alarm_find(const struct apply *a, struct schema_alarm alarm)
 {
     size_t i = 0;
     while (i < a->alarm_count &&
@@ -38,25 +38,18 @@ static size_t alarm_find(const struct apply *a, struct apply_alarm alarm)
     return i;
 }
 
-/* An AlarmMember; it is the key in the bucket and a row in the response. */
-static void alarm_encode(struct buf *out, struct apply_alarm alarm)
-{
-    wire_append_u64(out, 1, alarm.member_id);
-    wire_append_u64(out, 2, (uint64_t)(int64_t)alarm.type);
-}
-
-static void append_row(struct buf *body, struct apply_alarm alarm)
+static void append_row(struct buf *body, struct schema_alarm alarm)
 {
     if (body == NULL) {
         return;
     }
     struct buf row = BUF_INIT;
-    alarm_encode(&row, alarm);
+    schema_alarm_encode(&row, alarm); /* the row in the bucket is an AlarmMember too */
     wire_append_message(body, FIELD_ALARMS, buf_slice(&row));
     buf_deinit(&row);
 }
 
-void apply_alarm_load(struct apply *a, struct apply_alarm alarm)
+void apply_alarm_load(struct apply *a, struct schema_alarm alarm)
 {
     if (alarm_find(a, alarm) < a->alarm_count || a->alarm_count >= APPLY_ALARMS_MAX) {
         return;
@@ -65,31 +58,25 @@ void apply_alarm_load(struct apply *a, struct apply_alarm alarm)
     a->alarms[a->alarm_count++] = alarm;
 }
 
-static void activate(struct apply *a, struct apply_alarm alarm, struct buf *body)
+static void activate(struct apply *a, struct schema_alarm alarm, struct buf *body)
 {
-    if (alarm.type == APPLY_ALARM_NONE) {
+    if (alarm.type == SCHEMA_ALARM_NONE) {
         return;
     }
     if (alarm_find(a, alarm) == a->alarm_count) {
-        struct buf key = BUF_INIT;
-        alarm_encode(&key, alarm);
-        backend_put(a->o.backend, SCHEMA_ALARM, buf_slice(&key), SLICE_NULL);
-        buf_deinit(&key);
+        schema_put_alarm(a->o.backend, alarm);
         apply_alarm_load(a, alarm);
     }
     append_row(body, alarm);
 }
 
-static void deactivate(struct apply *a, struct apply_alarm alarm, struct buf *body)
+static void deactivate(struct apply *a, struct schema_alarm alarm, struct buf *body)
 {
     size_t i = alarm_find(a, alarm);
     if (i == a->alarm_count) {
         return;
     }
-    struct buf key = BUF_INIT;
-    alarm_encode(&key, alarm);
-    backend_delete(a->o.backend, SCHEMA_ALARM, buf_slice(&key));
-    buf_deinit(&key);
+    schema_delete_alarm(a->o.backend, alarm);
     for (a->alarm_count--; i < a->alarm_count; i++) {
         a->alarms[i] = a->alarms[i + 1];
     }
@@ -99,7 +86,7 @@ static void deactivate(struct apply *a, struct apply_alarm alarm, struct buf *bo
 int apply_alarm_request(struct apply *a, struct buf *body)
 {
     int64_t action = 0;
-    struct apply_alarm alarm = {0};
+    struct schema_alarm alarm = {0};
     struct wire_scan s;
     for (wire_scan_init(&s, a->req.body); wire_scan_next(&s);) {
         if (s.type != WIRE_VARINT) {
@@ -122,7 +109,7 @@ int apply_alarm_request(struct apply *a, struct buf *body)
         deactivate(a, alarm, body);
     } else if (action == ALARM_GET) {
         for (size_t i = 0; i < a->alarm_count; i++) {
-            if (alarm.type == APPLY_ALARM_NONE || alarm.type == a->alarms[i].type) {
+            if (alarm.type == SCHEMA_ALARM_NONE || alarm.type == a->alarms[i].type) {
                 append_row(body, a->alarms[i]);
             }
         }

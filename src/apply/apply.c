@@ -116,10 +116,10 @@ static int alarm_gate(const struct apply *a)
     if (a->alarm_count == 0 || a->is_v2) {
         return 0;
     }
-    if (apply_has_alarm(a, APPLY_ALARM_CORRUPT) && is_store_request(a->req.which)) {
+    if (apply_has_alarm(a, SCHEMA_ALARM_CORRUPT) && is_store_request(a->req.which)) {
         return ERR_RPC_CORRUPT;
     }
-    if (apply_has_alarm(a, APPLY_ALARM_NOSPACE) && request_cost(a) > 0) {
+    if (apply_has_alarm(a, SCHEMA_ALARM_NOSPACE) && request_cost(a) > 0) {
         return ERR_RPC_NO_SPACE;
     }
     return 0;

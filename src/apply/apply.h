@@ -27,13 +27,7 @@
 #include "schema/schema.h"
 #include "wire/kv.h"
 
-enum apply_alarm_type { APPLY_ALARM_NONE, APPLY_ALARM_NOSPACE, APPLY_ALARM_CORRUPT };
 enum { APPLY_ALARMS_MAX = 1024 };
-
-struct apply_alarm {
-    uint64_t member_id;
-    int32_t type;
-};
 
 struct apply;
 
@@ -41,7 +35,7 @@ struct apply_options {
     struct backend *backend;
     struct mvcc_store *store;
     struct lessor *lessor;
-    struct member_list *members;
+    struct membership *members;
     uint64_t member_id;
     enum level level;
     int64_t quota_bytes; /* <= 0: none */
@@ -50,9 +44,9 @@ struct apply_options {
 struct apply *apply_create(const struct apply_options *opts);
 void apply_destroy(struct apply *a);
 /* One row of the alarm bucket, at start. */
-void apply_alarm_load(struct apply *a, struct apply_alarm alarm);
+void apply_alarm_load(struct apply *a, struct schema_alarm alarm);
 /* What the cluster bucket held, at start. */
-void apply_versions_load(struct apply *a, const char *cluster_version, const char *storage_version);
+void apply_versions_load(struct apply *a, struct semver cluster, struct semver storage);
 
 /* ---- one entry ---- */
 
@@ -81,11 +75,14 @@ bool apply_can(struct slice data);
 /* ---- state ---- */
 
 size_t apply_alarm_count(const struct apply *a);
-struct apply_alarm apply_alarm_at(const struct apply *a, size_t i);
+struct schema_alarm apply_alarm_at(const struct apply *a, size_t i);
 bool apply_has_alarm(const struct apply *a, int32_t type);
-/* "3.7.0" or NULL while not set. */
-const char *apply_cluster_version(const struct apply *a);
-const char *apply_storage_version(const struct apply *a);
+/* none while not set. */
+struct semver apply_cluster_version(const struct apply *a);
+struct semver apply_storage_version(const struct apply *a);
+/* Moves the storage version one step towards the cluster version (storage-formats 2.6): on each
+ * change of the cluster version and every few seconds. */
+void apply_storage_version_step(struct apply *a);
 /* quota cost of a request as the API and the chain count it. */
 uint64_t apply_put_cost(const struct wire_put_req *put);
 uint64_t apply_txn_cost(const struct wire_txn_req *txn);

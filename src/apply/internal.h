@@ -8,8 +8,6 @@
 #include "apply/apply.h"
 #include "base/arena.h"
 
-enum { APPLY_VERSION_BYTES = 32 };
-
 struct apply {
     struct apply_options o;
     struct arena arena;       /* of the entry being applied */
@@ -22,10 +20,10 @@ struct apply {
         struct wire_compaction_req compaction;
         struct wire_txn_req txn;
     };
-    struct apply_alarm *alarms; /* by (member, type) as they came */
+    struct schema_alarm *alarms; /* by (member, type) as they came */
     size_t alarm_count;
-    char cluster_version[APPLY_VERSION_BYTES];
-    char storage_version[APPLY_VERSION_BYTES];
+    struct semver cluster_version;
+    struct semver storage_version;
 };
 
 /* alarm.c: the replicated alarm table. */

@@ -98,7 +98,7 @@ static void make_apply(struct core *c, const struct core_boot *boot)
     c->apply = apply_create(&ao);
     const struct schema_boot *s = boot->schema;
     for (size_t i = 0; i < s->alarm_count; i++) {
-        apply_alarm_load(c->apply, (struct apply_alarm){s->alarms[i].member_id, s->alarms[i].type});
+        apply_alarm_load(c->apply, s->alarms[i]);
     }
     apply_versions_load(c->apply, s->cluster_version, s->storage_version);
 }
@@ -160,7 +160,6 @@ void core_destroy(struct core *c)
     mvcc_values_destroy(c->values);
     apply_destroy(c->apply);
     raft_destroy(c->raft);
-    member_list_destroy(c->members);
     map_deinit(&c->by_id);
     rcbuf_unref(c->slab);
     for (size_t i = 0; i < c->config.client_url_count; i++) {
@@ -407,7 +406,7 @@ int64_t core_rev(const struct core *c)
     return mvcc_rev(c->store);
 }
 
-const struct member_list *core_members(const struct core *c)
+const struct membership *core_members(const struct core *c)
 {
     return c->members;
 }
@@ -432,12 +431,12 @@ struct lessor *core_lessor(struct core *c)
     return c->lessor;
 }
 
-const char *core_cluster_version(const struct core *c)
+struct semver core_cluster_version(const struct core *c)
 {
     return apply_cluster_version(c->apply);
 }
 
-const char *core_storage_version(const struct core *c)
+struct semver core_storage_version(const struct core *c)
 {
     return apply_storage_version(c->apply);
 }

@@ -67,7 +67,7 @@ struct core_boot {
     struct backend *backend;
     struct mvcc_store *store;
     struct lessor *lessor;
-    struct member_list *members;     /* the core takes it over */
+    struct membership *members;      /* stays the driver's; changed by the core only */
     struct schema_boot *schema;
     const struct raft_boot *raft;
     uint64_t snapshot_index;         /* newest raft snapshot */
@@ -252,15 +252,14 @@ uint64_t core_member_id(const struct core *c);
 uint64_t core_cluster_id(const struct core *c);
 raft_term core_term(const struct core *c);
 int64_t core_rev(const struct core *c);
-const struct member_list *core_members(const struct core *c);
+const struct membership *core_members(const struct core *c);
 struct apply *core_apply(struct core *c);
 struct mvcc_store *core_store(struct core *c);
 struct backend *core_backend(struct core *c);
 struct lessor *core_lessor(struct core *c);
-/* "3.7.0", or NULL while not decided. */
-const char *core_cluster_version(const struct core *c);
-/* "3.7.0", or "" before it is known (3.5). */
-const char *core_storage_version(const struct core *c);
+/* none while not decided, or (storage) below 3.6. */
+struct semver core_cluster_version(const struct core *c);
+struct semver core_storage_version(const struct core *c);
 void core_check(const struct core *c);
 
 #endif

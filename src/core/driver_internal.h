@@ -54,6 +54,9 @@ struct driver {
     struct backend *backend;
     struct mvcc_store *store;
     struct lessor *lessor;
+    struct membership members;
+    enum level level;
+    struct raft_conf_state conf_written; /* what meta/confState holds */
 
     struct list appends; /* wait for the log lane */
     struct core_save *save;

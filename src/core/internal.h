@@ -24,6 +24,7 @@ enum {
     CORE_READ_RETRY_TICKS = 5,    /* a refused read round is asked again */
     CORE_REQUEST_TIMEOUT_MS = 5000,
     CORE_SLAB_BYTES = 64 * 1024,
+    CORE_LEARNERS_MAX = 1,        /* --max-learners */
 };
 
 /* Where a request stands; 0 = not in the core. */
@@ -52,7 +53,7 @@ struct core {
     struct backend *backend;
     struct mvcc_store *store;
     struct lessor *lessor;
-    struct member_list *members;
+    struct membership *members;
     struct apply *apply;
     uint64_t now_ms;
     int fatal;

@@ -40,7 +40,7 @@ static int log_append_all(struct driver *d, bool *must_sync)
 
 static int log_save(struct driver *d, const struct core_save *s)
 {
-    enum raftpb_emission em = level_emission(driver_level(d));
+    enum raftpb_emission em = level_rules(d->level)->emission;
     int err = snap_save(d->env->disk, d->snap_dir, buf_slice(&s->v2_json), &s->meta, em);
     if (err == 0) {
         err = wal_append_snapshot(d->wal, &s->meta);

@@ -110,8 +110,8 @@ void core_propose_internal(struct core *c, uint32_t which, struct slice body)
 void core_raise_nospace(struct core *c)
 {
     for (size_t i = 0; i < apply_alarm_count(c->apply); i++) {
-        struct apply_alarm a = apply_alarm_at(c->apply, i);
-        if (a.member_id == c->config.member_id && a.type == APPLY_ALARM_NOSPACE) {
+        struct schema_alarm a = apply_alarm_at(c->apply, i);
+        if (a.member_id == c->config.member_id && a.type == SCHEMA_ALARM_NOSPACE) {
             return;
         }
     }
@@ -122,7 +122,7 @@ void core_raise_nospace(struct core *c)
     struct buf body = BUF_INIT;
     wire_append_u64(&body, 1, 1); /* ACTIVATE */
     wire_append_u64(&body, 2, c->config.member_id);
-    wire_append_u64(&body, 3, APPLY_ALARM_NOSPACE);
+    wire_append_u64(&body, 3, SCHEMA_ALARM_NOSPACE);
     core_propose_internal(c, WIRE_INTERNAL_ALARM, buf_slice(&body));
     buf_deinit(&body);
 }

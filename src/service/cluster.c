@@ -23,9 +23,9 @@ static void append_member(struct buf *out, const struct member *m)
 static void list_reply(struct service_call *sc)
 {
     if (sc->req.err == 0) {
-        const struct member_list *l = core_members(sc->service->core);
-        for (size_t i = 0; i < member_list_count(l); i++) {
-            append_member(&sc->response, member_list_at(l, i));
+        const struct membership *l = core_members(sc->service->core);
+        for (size_t i = 0; i < l->count; i++) {
+            append_member(&sc->response, &l->members[i]);
         }
         sc->req.header_rev = 0;
     }

@@ -65,6 +65,8 @@ void service_malformed(struct grpc_call *call, int err);
 struct wire_header service_header(const struct service *s, int64_t rev);
 /* Header + sc->response, status OK; or the error of the reply.  Ends sc. */
 void service_answer(struct service_call *sc);
+/* "3.7.0", or empty where this level has none. */
+struct slice service_storage_version(const struct service *s, char text[SEMVER_TEXT_MAX]);
 /* scratch, empty. */
 struct buf *service_scratch(struct service *s);
 

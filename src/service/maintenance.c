@@ -41,7 +41,7 @@ static void status_errors(struct service *s, const struct core_status *st, struc
         wire_append_bytes(out, STATUS_ERRORS, slice_cstr(err_text(ERR_RPC_NO_LEADER)));
     }
     for (size_t i = 0; i < apply_alarm_count(a); i++) {
-        struct apply_alarm alarm = apply_alarm_at(a, i);
+        struct schema_alarm alarm = apply_alarm_at(a, i);
         char text[96];
         (void)snprintf(text, sizeof(text), "memberID:%llu alarm:%s ",
                        (unsigned long long)alarm.member_id, alarm_name(alarm.type));
@@ -67,7 +67,8 @@ static void status_on_message(struct grpc_call *call, struct slice msg)
     status_errors(s, &st, out);
     wire_append_u64(out, STATUS_IN_USE, st.db_size_in_use);
     wire_append_u64(out, STATUS_IS_LEARNER, st.raft.is_learner);
-    wire_append_bytes(out, STATUS_STORAGE_VERSION, slice_cstr(core_storage_version(s->core)));
+    char storage[SEMVER_TEXT_MAX];
+    wire_append_bytes(out, STATUS_STORAGE_VERSION, service_storage_version(s, storage));
     wire_append_u64(out, STATUS_QUOTA, st.quota > 0 ? (uint64_t)st.quota : 0);
     wire_append_message(out, STATUS_DOWNGRADE, SLICE_NULL);
     grpc_call_finish_unary(call, buf_slice(out));
@@ -138,7 +139,7 @@ static int alarm_validate(struct slice msg)
     if (action > 2) {
         return ERR_RPC_ALARM_ACTION;
     }
-    return action == 1 && type > APPLY_ALARM_CORRUPT ? ERR_RPC_ALARM_TYPE : 0;
+    return action == 1 && type > SCHEMA_ALARM_CORRUPT ? ERR_RPC_ALARM_TYPE : 0;
 }
 
 static void alarm_on_message(struct grpc_call *call, struct slice msg)

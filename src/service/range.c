@@ -76,9 +76,9 @@ static void slice_done(struct env_job *job)
 static int slice_start(struct range_source *rs)
 {
     struct service *s = rs->sc->service;
-    rs->slice = mvcc_plan_slice(&rs->sc->plan, LIMIT_PLAN_CHUNK_BYTES);
-    if (rs->slice == NULL) {
-        return ERR_CORRUPT;
+    int err = mvcc_plan_slice(&rs->sc->plan, LIMIT_PLAN_CHUNK_BYTES, &rs->slice);
+    if (err != 0) {
+        return err;
     }
     rs->slice_at = 0;
     rs->view = backend_view_pin(core_backend(s->core));

@@ -152,6 +152,16 @@ struct wire_header service_header(const struct service *s, int64_t rev)
     };
 }
 
+struct slice service_storage_version(const struct service *s, char text[SEMVER_TEXT_MAX])
+{
+    struct semver v = core_storage_version(s->core);
+    if (semver_is_none(v) || v.minor < LEVEL_3_6) {
+        return SLICE_NULL;
+    }
+    semver_format(v, text);
+    return slice_cstr(text);
+}
+
 struct buf *service_scratch(struct service *s)
 {
     if (s->scratch.cap > 4 * SERVICE_INLINE_BYTES) {

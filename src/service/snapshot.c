@@ -90,7 +90,8 @@ static void send_message(struct snapshot *sn, struct slice blob, uint64_t remain
     struct buf *out = service_scratch(sn->service);
     wire_append_u64(out, 2, remaining);
     wire_append_bytes(out, 3, blob);
-    wire_append_bytes(out, 4, slice_cstr(core_storage_version(sn->service->core)));
+    char storage[SEMVER_TEXT_MAX];
+    wire_append_bytes(out, 4, service_storage_version(sn->service, storage));
     grpc_call_send(sn->call, buf_slice(out));
 }
 
