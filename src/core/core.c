@@ -401,6 +401,11 @@ raft_term core_term(const struct core *c)
     return st.hard.term;
 }
 
+const struct raft_conf_state *core_conf(const struct core *c)
+{
+    return &c->conf;
+}
+
 int64_t core_rev(const struct core *c)
 {
     return mvcc_rev(c->store);

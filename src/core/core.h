@@ -251,6 +251,7 @@ bool core_is_over_quota(const struct core *c, uint64_t cost);
 uint64_t core_member_id(const struct core *c);
 uint64_t core_cluster_id(const struct core *c);
 raft_term core_term(const struct core *c);
+const struct raft_conf_state *core_conf(const struct core *c);
 int64_t core_rev(const struct core *c);
 const struct membership *core_members(const struct core *c);
 struct apply *core_apply(struct core *c);
