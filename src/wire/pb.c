@@ -52,7 +52,7 @@ static size_t element_size(const ProtobufCFieldDescriptor *f)
     case PROTOBUF_C_TYPE_STRING:
     case PROTOBUF_C_TYPE_MESSAGE: return sizeof(void *);
     case PROTOBUF_C_TYPE_BYTES: return sizeof(ProtobufCBinaryData);
-    default: ensure(!"field type that api/ does not use"); return 0;
+    default: ensure_failed("field type that api/ uses", __FILE__, __LINE__);
     }
 }
 
@@ -70,7 +70,7 @@ static void store_number(const ProtobufCFieldDescriptor *f, uint64_t v, void *ds
     case PROTOBUF_C_TYPE_UINT32: *(uint32_t *)dst = (uint32_t)v; break;
     case PROTOBUF_C_TYPE_ENUM: *(int *)dst = (int)(uint32_t)v; break;
     case PROTOBUF_C_TYPE_BOOL: *(protobuf_c_boolean *)dst = v != 0; break;
-    default: ensure(!"not a number");
+    default: ensure_failed("field is a number", __FILE__, __LINE__);
     }
 }
 
