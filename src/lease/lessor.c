@@ -486,14 +486,14 @@ bool lessor_has(const struct lessor *l, int64_t id)
     return lease_find(l, id) != NULL;
 }
 
-int lessor_attach(struct lessor *l, int64_t id, struct slice key)
+bool lessor_attach(struct lessor *l, int64_t id, struct slice key)
 {
     struct lease *lease = lease_find(l, id);
     if (lease == NULL) {
-        return ERR_NOT_FOUND;
+        return false;
     }
     lease_keys_add(&lease->keys, key);
-    return 0;
+    return true;
 }
 
 void lessor_detach(struct lessor *l, int64_t id, struct slice key)

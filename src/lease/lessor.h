@@ -66,8 +66,8 @@ void lessor_checkpoint(struct lessor *l, int64_t id, int64_t remaining_ttl_s, bo
 /* ---- keys ---- */
 
 bool lessor_has(const struct lessor *l, int64_t id);
-/* ERR_NOT_FOUND: no such lease. The key is not attached to id. */
-MUST_USE int lessor_attach(struct lessor *l, int64_t id, struct slice key);
+/* False: no such lease.  The key is not attached to id before. */
+bool lessor_attach(struct lessor *l, int64_t id, struct slice key);
 /* Nothing happens when the lease or the key is not there. */
 void lessor_detach(struct lessor *l, int64_t id, struct slice key);
 /* Attached keys in byte order; valid until the next attach or detach of this lease. */

@@ -107,7 +107,7 @@ static void leases_attach(struct mvcc_store *s)
     struct keytree_path path;
     const struct keyrec *rec = keytree_seek(&s->index.tree, SLICE_NULL, &path);
     for (; rec != NULL; rec = keytree_next(&s->index.tree, &path)) {
-        if (rec->lease != 0 && lessor_attach(s->opts.lessor, rec->lease, keyrec_key(rec)) != 0) {
+        if (rec->lease != 0 && !lessor_attach(s->opts.lessor, rec->lease, keyrec_key(rec))) {
             s->has_stray_leases = true;
         }
     }
