@@ -52,7 +52,7 @@ struct wire_range_req {
     struct slice range_end;
     int64_t limit;
     int64_t revision;
-    int32_t sort_order;  /* as received: may be unknown */
+    int32_t sort_order; /* as received: may be unknown */
     int32_t sort_target;
     bool serializable;
     bool keys_only;
