@@ -34,7 +34,6 @@
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
-#include "base/slice.h"
 #include "bolt/bolt.h"
 #include "env/env.h"
 
@@ -66,6 +65,11 @@ struct backend_options {
     uint64_t batch_interval_ms;
     uint32_t batch_ops;
     bool no_sync; /* --unsafe-no-fsync */
+    /* As bolt_options. */
+    int (*on_lock_wait)(void *arg, unsigned attempt);
+    void *on_lock_wait_arg;
+    char *error_text;
+    size_t error_text_size;
     /* Called on the main loop when a batch is taken: adds the operations that must be in every
      * commit (consistent_index, term, confState) with backend_batch_put. */
     void (*on_batch)(void *arg, struct backend_batch *batch, uint64_t index, uint64_t term);
@@ -107,8 +111,9 @@ struct backend_batch *backend_batch_take(struct backend *b, uint64_t durable_ind
                                          bool force);
 /* Backend lane: one bolt transaction, two syncs. */
 MUST_USE int backend_batch_commit(struct backend_batch *batch);
-/* Main loop, after commit returned err: 0 publishes it and frees the batch. */
-void backend_batch_done(struct backend *b, struct backend_batch *batch, int err);
+/* Main loop, after commit returned err; 0 publishes it.  Frees the batch; returns err, or why the new
+ * view could not be opened: either is final. */
+int backend_batch_done(struct backend *b, struct backend_batch *batch, int err);
 /* Highest index whose effects are durable in the file. */
 uint64_t backend_committed_index(const struct backend *b);
 /* To be set once after opening, from meta/consistent_index. */
@@ -139,6 +144,18 @@ MUST_USE int backend_view_record_get(struct backend_view *v, struct backend_rev 
 MUST_USE int backend_view_get(struct backend_view *v, unsigned bucket, struct slice key,
                               struct backend_record *out);
 
+/* ---- rewriting the file (defragmentation, storage-formats 7.4) ---- */
+
+struct backend_defrag;
+
+/* No batch may be under way, and none is taken until done: applying goes on into the tail. suffix
+ * makes the temporary name <path>.tmp.<suffix>. */
+struct backend_defrag *backend_defrag_begin(struct backend *b, const char *suffix);
+/* Backend lane: copies, syncs, renames over the file, opens it. */
+MUST_USE int backend_defrag_run(struct backend_defrag *d);
+/* Main loop: 0 swaps the file in; on an error the old one stays in use.  Frees d. */
+int backend_defrag_done(struct backend *b, struct backend_defrag *d, int err);
+
 /* ---- numbers ---- */
 
 /* hwm * page size, and the part of it that is in use. */
@@ -146,5 +163,9 @@ uint64_t backend_size_bytes(const struct backend *b);
 uint64_t backend_size_in_use_bytes(const struct backend *b);
 uint32_t backend_open_views(const struct backend *b);
 struct bolt_db *backend_db(struct backend *b);
+/* Why the last batch or read failed, for the log. */
+void backend_error_text(struct backend *b, char *out, size_t size);
+/* Invariants of the tail; aborts on a broken one. */
+void backend_check(const struct backend *b);
 
 #endif
