@@ -34,8 +34,8 @@ struct raft_entry {
     raft_term term;
     raft_index index;
     enum raft_entry_type type;
-    struct slice data;    /* inside owner, or static, or empty */
-    struct rcbuf *owner;  /* one reference belongs to this entry; NULL when data is empty/static */
+    struct slice data;   /* inside owner, or static, or empty */
+    struct rcbuf *owner; /* one reference belongs to this entry; NULL when data is empty/static */
 };
 
 struct raft_hard_state {
