@@ -164,9 +164,9 @@ int cli_find(struct cli_ctx *ctx, const struct slice *args, size_t count, struct
                 return 0;
             }
             buf_append_cstr(reason, "unknown command ");
-            text_quote(reason, rest[at]);
+            gotext_quote(reason, rest[at]);
             buf_append_cstr(reason, " for ");
-            text_quote(reason, slice_cstr(ctx->app->name));
+            gotext_quote(reason, slice_cstr(ctx->app->name));
             suggest(cmd, rest[at], reason);
             return ERR_NOT_FOUND;
         }
@@ -198,9 +198,9 @@ static int check_args(const struct cli_ctx *ctx, struct buf *reason)
     struct buf path = BUF_INIT;
     cli_path_text(ctx, ctx->depth, &path);
     buf_append_cstr(reason, "invalid argument ");
-    text_quote(reason, ctx->args[0]);
+    gotext_quote(reason, ctx->args[0]);
     buf_append_cstr(reason, " for ");
-    text_quote(reason, buf_slice(&path));
+    gotext_quote(reason, buf_slice(&path));
     buf_deinit(&path);
     return ERR_INVALID;
 }
@@ -212,7 +212,7 @@ static int check_required(const struct cli_ctx *ctx, struct buf *reason)
         const struct cli_value *v = &ctx->values[i];
         if (v->flag->is_required && !v->is_changed) {
             buf_append_cstr(reason, missing++ == 0 ? "required flag(s) " : ", ");
-            text_quote(reason, slice_cstr(v->flag->name));
+            gotext_quote(reason, slice_cstr(v->flag->name));
         }
     }
     if (missing > 0) {

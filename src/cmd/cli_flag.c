@@ -79,7 +79,7 @@ bool cli_default_text(const struct cli_flag *f, struct buf *out)
         return false;
     }
     if (f->type == CLI_STRING) {
-        text_quote(out, slice_cstr(f->def));
+        gotext_quote(out, slice_cstr(f->def));
     } else {
         buf_printf(out, f->type == CLI_STRINGS ? "[%s]" : "%s", f->def);
     }
@@ -269,9 +269,9 @@ static int set_from_arg(struct cli_ctx *ctx, const struct cli_flag *f, struct sl
         }
         buf_printf(&name, "--%s", f->name);
         buf_append_cstr(reason, "invalid argument ");
-        text_quote(reason, text);
+        gotext_quote(reason, text);
         buf_append_cstr(reason, " for ");
-        text_quote(reason, buf_slice(&name));
+        gotext_quote(reason, buf_slice(&name));
         buf_append_cstr(reason, " flag: ");
         buf_append_slice(reason, buf_slice(&why));
     }

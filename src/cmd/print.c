@@ -53,7 +53,7 @@ void print_field_bool(struct buf *out, const char *name, bool v)
 void print_field_quoted(struct buf *out, const char *name, struct slice v)
 {
     buf_printf(out, "\"%s\" : ", name);
-    text_quote(out, v);
+    gotext_quote(out, v);
     buf_append_byte(out, '\n');
 }
 

@@ -185,7 +185,7 @@ int print_role_list(struct printer *p, struct slice raw,
         buf_append_cstr(p->out, "\"Roles\" :");
         for (size_t i = 0; i < r->n_roles; i++) {
             buf_append_byte(p->out, ' ');
-            text_quote(p->out, slice_cstr(r->roles[i]));
+            gotext_quote(p->out, slice_cstr(r->roles[i]));
         }
         buf_append_byte(p->out, '\n');
         return 0;
@@ -227,7 +227,7 @@ int print_lease_grant(struct printer *p, const Etcdserverpb__LeaseGrantResponse 
         buf_append_byte(p->out, '{');
         print_json_header_flat(p->out, r->header);
         buf_printf(p->out, "\"ID\":%" PRId64 ",\"TTL\":%" PRId64 ",\"Error\":", r->id, r->ttl);
-        text_json(p->out, slice_cstr(r->error));
+        gotext_json_string(p->out, slice_cstr(r->error));
         buf_append_cstr(p->out, "}\n");
         return 0;
     case PRINT_FIELDS:
@@ -311,7 +311,7 @@ static void json_time_to_live(struct buf *out, const Etcdserverpb__LeaseTimeToLi
                r->id, r->ttl, r->grantedttl);
     for (size_t i = 0; i < r->n_keys; i++) {
         buf_append_cstr(out, i > 0 ? ",\"" : "[\"");
-        text_base64(out, wire_pb_slice(r->keys[i]));
+        gotext_base64(out, wire_pb_slice(r->keys[i]));
         buf_append_byte(out, '"');
     }
     buf_append_cstr(out, r->n_keys > 0 ? "]}\n" : "null}\n");

@@ -156,11 +156,11 @@ static void simple_member_add(struct printer *p, const Etcdserverpb__MemberAddRe
                r->member->islearner ? " as learner " : " ",
                r->header == NULL ? 0 : r->header->cluster_id);
     buf_append_cstr(p->out, "ETCD_NAME=");
-    text_quote(p->out, name);
+    gotext_quote(p->out, name);
     buf_append_cstr(p->out, "\nETCD_INITIAL_CLUSTER=");
-    text_quote(p->out, buf_slice(&cluster));
+    gotext_quote(p->out, buf_slice(&cluster));
     buf_append_cstr(p->out, "\nETCD_INITIAL_ADVERTISE_PEER_URLS=");
-    text_quote(p->out, peer_urls);
+    gotext_quote(p->out, peer_urls);
     buf_append_cstr(p->out, "\nETCD_INITIAL_CLUSTER_STATE=\"existing\"\n");
     buf_deinit(&cluster);
 }
@@ -207,12 +207,12 @@ static void health_json(struct buf *out, const struct print_health *h)
     struct buf took = BUF_INIT;
     log_duration(&took, h->took_ns);
     buf_append_cstr(out, "{\"endpoint\":");
-    text_json(out, slice_cstr(h->endpoint));
+    gotext_json_string(out, slice_cstr(h->endpoint));
     buf_printf(out, ",\"health\":%s,\"took\":", h->is_healthy ? "true" : "false");
-    text_json(out, buf_slice(&took));
+    gotext_json_string(out, buf_slice(&took));
     if (h->error[0] != '\0') {
         buf_append_cstr(out, ",\"error\":");
-        text_json(out, slice_cstr(h->error));
+        gotext_json_string(out, slice_cstr(h->error));
     }
     buf_append_byte(out, '}');
     buf_deinit(&took);
@@ -288,7 +288,7 @@ static void json_row(struct buf *out, bool is_first, const char *endpoint, const
                      const ProtobufCMessage *m)
 {
     buf_append_cstr(out, is_first ? "[{\"Endpoint\":" : ",{\"Endpoint\":");
-    text_json(out, slice_cstr(endpoint));
+    gotext_json_string(out, slice_cstr(endpoint));
     buf_printf(out, ",\"%s\":", name);
     print_json_message(out, m);
     buf_append_byte(out, '}');
@@ -308,10 +308,10 @@ static void status_row(struct print_table *t, size_t i, const struct print_statu
     buf_printf(print_cell(t, i, 1), "%" PRIx64, member_id);
     buf_append_cstr(print_cell(t, i, 2), s->version);
     buf_append_cstr(print_cell(t, i, 3), s->storageversion);
-    text_human_bytes(print_cell(t, i, 4), (uint64_t)s->dbsize);
-    text_human_bytes(print_cell(t, i, 5), (uint64_t)s->dbsizeinuse);
+    gotext_size(print_cell(t, i, 4), (uint64_t)s->dbsize);
+    gotext_size(print_cell(t, i, 5), (uint64_t)s->dbsizeinuse);
     buf_printf(print_cell(t, i, 6), "%d%%", status_percent_free(s));
-    text_human_bytes(print_cell(t, i, 7), (uint64_t)s->dbsizequota);
+    gotext_size(print_cell(t, i, 7), (uint64_t)s->dbsizequota);
     buf_append_cstr(print_cell(t, i, 8), s->leader == member_id ? "true" : "false");
     buf_append_cstr(print_cell(t, i, 9), s->islearner ? "true" : "false");
     buf_printf(print_cell(t, i, 10), "%" PRIu64, s->raftterm);
@@ -502,7 +502,7 @@ int print_db_status(struct printer *p, const struct print_db_status *s)
                    s->hash, s->revision, s->total_key, s->total_size);
         if (s->version != NULL) {
             buf_append_cstr(p->out, ",\"version\":");
-            text_json(p->out, slice_cstr(s->version));
+            gotext_json_string(p->out, slice_cstr(s->version));
         }
         buf_append_cstr(p->out, "}\n");
         return 0;
@@ -521,7 +521,7 @@ int print_db_status(struct printer *p, const struct print_db_status *s)
     buf_printf(print_cell(&t, 0, 0), "%" PRIx32, s->hash);
     buf_printf(print_cell(&t, 0, 1), "%" PRId64, s->revision);
     buf_printf(print_cell(&t, 0, 2), "%" PRId64, s->total_key);
-    text_human_bytes(print_cell(&t, 0, 3), (uint64_t)s->total_size);
+    gotext_size(print_cell(&t, 0, 3), (uint64_t)s->total_size);
     if (s->version != NULL) {
         buf_append_cstr(print_cell(&t, 0, 4), s->version);
     }

@@ -142,7 +142,7 @@ static void json_bytes(struct buf *out, bool *is_first, const char *name, struct
     if (s.len > 0) {
         print_json_name(out, is_first, name);
         buf_append_byte(out, '"');
-        text_base64(out, s);
+        gotext_base64(out, s);
         buf_append_byte(out, '"');
     }
 }
