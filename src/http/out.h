@@ -59,6 +59,8 @@ void http_out_shrink(struct http_out *o, size_t n);
 void http_out_append(struct http_out *o, struct slice s); /* copied, any length */
 /* By reference: one more reference on owner is taken. */
 void http_out_append_ref(struct http_out *o, struct slice s, struct rcbuf *owner);
+/* Borrowed: the bytes stay where they are until the write. */
+void http_out_append_borrowed(struct http_out *o, struct slice s);
 struct http_out_mark http_out_mark(const struct http_out *o);
 void http_out_rollback(struct http_out *o, struct http_out_mark m);
 
