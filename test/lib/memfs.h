@@ -38,7 +38,7 @@ struct memfs {
     struct env_disk disk; /* first */
     struct memfs_node **nodes;
     size_t count;
-    uint64_t space;      /* bytes that may still be added by preallocate and write; default plenty */
+    uint64_t space; /* bytes that may still be added by preallocate and write; default plenty */
     enum memfs_op fail_op;
     unsigned fail_after; /* that many calls of fail_op succeed first */
     int fail_err;

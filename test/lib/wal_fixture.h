@@ -25,8 +25,8 @@ void wal_fixture_init(struct wal_fixture *f);
 void wal_fixture_deinit(struct wal_fixture *f);
 /* A new log with segments of this size; open for appending. */
 void wal_fixture_create(struct wal_fixture *f, uint64_t segment_bytes);
-/* Appends count entries from index `from` on, one batch, data of len bytes that follow from index and
- * term; hard state: term, vote 1, commit. commit 0: none. Synced. */
+/* Appends count entries from index `from` on, one batch, data of len bytes that follow from index
+ * and term; hard state: term, vote 1, commit. commit 0: none. Synced. */
 void wal_fixture_append(struct wal_fixture *f, raft_index from, size_t count, raft_term term,
                         size_t len, raft_index commit);
 /* The bytes that fixture_append writes. */

@@ -21,12 +21,22 @@ static void valid_and_not(void **state)
 {
     (void)state;
     static const char *const good[] = {
-        "null", " [ ] ", "{}", "0", "-0", "1.5e+7", "1E2", "true", "\"\\u00e9\\ud83d\\ude00\"",
-        "{\"a\":[1,{\"b\":null},\"x\"],\"c\":-1.25}", "[[[[]]]]",
+        "null",
+        " [ ] ",
+        "{}",
+        "0",
+        "-0",
+        "1.5e+7",
+        "1E2",
+        "true",
+        "\"\\u00e9\\ud83d\\ude00\"",
+        "{\"a\":[1,{\"b\":null},\"x\"],\"c\":-1.25}",
+        "[[[[]]]]",
     };
     static const char *const bad[] = {
-        "", " ", "nul", "[1,]", "{\"a\":1,}", "{a:1}", "[1 2]", "01", "1.", "1e", "-", "\"", "\"\\x\"",
-        "\"\\u12g4\"", "{\"a\"}", "{\"a\":}", "[", "{", "]", "1 1", "\"\n\"", "tru", "+1", "{,}",
+        "",   " ",  "nul", "[1,]", "{\"a\":1,}", "{a:1}",       "[1 2]",   "01",
+        "1.", "1e", "-",   "\"",   "\"\\x\"",    "\"\\u12g4\"", "{\"a\"}", "{\"a\":}",
+        "[",  "{",  "]",   "1 1",  "\"\n\"",     "tru",         "+1",      "{,}",
     };
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         assert_int_equal(skip_all(good[i]), 0);
@@ -91,7 +101,8 @@ static void strings_in(void **state)
     expect_text("\"\\u003c\\u00e9\\u20ac\"", "<é€");
     expect_text("\"\\ud83d\\ude00\"", "😀");
     expect_text("\"\\ud83dx\"", "\xef\xbf\xbdx");
-    expect_text("\"\\udc00\\ud83d\\u0041\"", "\xef\xbf\xbd\xef\xbf\xbd""A");
+    expect_text("\"\\udc00\\ud83d\\u0041\"", "\xef\xbf\xbd\xef\xbf\xbd"
+                                             "A");
     expect_text("\"\xff\xc0\xaf z\"", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd z");
     expect_text("\"\xed\xa0\x80\"", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
 }
@@ -114,7 +125,8 @@ static void objects(void **state)
     uint64_t id = 0;
     bool flag = false;
     int items = 0;
-    json_init(&r, slice_cstr("{\"ID\":5,\"x\":{\"id\":9},\"list\":[1,2,3],\"Flag\":true,\"n\":null}"));
+    json_init(&r,
+              slice_cstr("{\"ID\":5,\"x\":{\"id\":9},\"list\":[1,2,3],\"Flag\":true,\"n\":null}"));
     assert_true(json_object_begin(&r));
     while (json_object_next(&r, &key)) {
         if (json_key_is(&key, "id")) {

@@ -72,7 +72,8 @@ static void force_new_cluster(void **state)
     raftpb_conf_change_encode(
         &add, &(struct raft_conf_change){.type = RAFT_CONF_ADD_NODE, .node_id = 5}, RAFTPB_ZEROS);
     raftpb_conf_change_encode(
-        &del, &(struct raft_conf_change){.type = RAFT_CONF_REMOVE_NODE, .node_id = 2}, RAFTPB_ZEROS);
+        &del, &(struct raft_conf_change){.type = RAFT_CONF_REMOVE_NODE, .node_id = 2},
+        RAFTPB_ZEROS);
     const struct raft_entry log[] = {
         {.index = 10, .type = RAFT_ENTRY_CONF_CHANGE, .data = buf_slice(&add)},
         {.index = 11, .data = SLICE_LIT("junk")},

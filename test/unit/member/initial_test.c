@@ -60,7 +60,8 @@ static void bootstrap_checks(void **state)
         struct strs advertised;
         struct buf error = BUF_INIT;
         assert_int_equal(urls_parse_list(rows[i][2], &advertised, NULL), 0);
-        int err = initial_cluster_verify_bootstrap(&ic, rows[i][1], &advertised, false, NULL, &error);
+        int err =
+            initial_cluster_verify_bootstrap(&ic, rows[i][1], &advertised, false, NULL, &error);
         assert_string_equal(buf_cstr(&error), rows[i][3]);
         assert_int_equal(err != 0, rows[i][3][0] != '\0');
         buf_deinit(&error);
@@ -134,8 +135,10 @@ static void join_takes_their_ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_and_names), cmocka_unit_test(bootstrap_checks),
-        cmocka_unit_test(members),        cmocka_unit_test(join_takes_their_ids),
+        cmocka_unit_test(text_and_names),
+        cmocka_unit_test(bootstrap_checks),
+        cmocka_unit_test(members),
+        cmocka_unit_test(join_takes_their_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,8 @@ static void json_round_trip(void **state)
                         "{\"peerURLs\":[\"http://127.0.0.1:21002\"],\"isLearner\":true}");
     buf_clear(&b);
     member_attributes_json(&b, &m);
-    assert_string_equal(buf_cstr(&b), "{\"name\":\"n1\",\"clientURLs\":[\"http://127.0.0.1:21001\"]}");
+    assert_string_equal(buf_cstr(&b),
+                        "{\"name\":\"n1\",\"clientURLs\":[\"http://127.0.0.1:21001\"]}");
     buf_clear(&b);
     member_deinit(&m);
     member_init(&m);
@@ -60,9 +61,19 @@ static void json_of_others(void **state)
     assert_true(m.id == 9 && m.peer_urls.count == 2 && m.client_urls.count == 0);
     assert_string_equal(m.peer_urls.items[0], "b");
     static const char *const bad[] = {
-        "", "[]", "{", "{\"id\":-1}", "{\"id\":1.5}", "{\"id\":\"1\"}", "{\"peerURLs\":\"x\"}",
-        "{\"peerURLs\":[1]}", "{\"name\":5}", "{\"isLearner\":\"true\"}", "{\"name\":\"a\\u0000b\"}",
-        "{\"id\":1}x", "{\"id\":18446744073709551616}",
+        "",
+        "[]",
+        "{",
+        "{\"id\":-1}",
+        "{\"id\":1.5}",
+        "{\"id\":\"1\"}",
+        "{\"peerURLs\":\"x\"}",
+        "{\"peerURLs\":[1]}",
+        "{\"name\":5}",
+        "{\"isLearner\":\"true\"}",
+        "{\"name\":\"a\\u0000b\"}",
+        "{\"id\":1}x",
+        "{\"id\":18446744073709551616}",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         assert_int_equal(member_json_parse(slice_cstr(bad[i]), &m), ERR_MALFORMED);
@@ -150,7 +161,8 @@ static void conf_changes(void **state)
     assert_int_equal(apply(&ms, RAFT_CONF_ADD_LEARNER, 3,
                            "{\"id\":3,\"peerURLs\":[\"http://b:1\"],\"isLearner\":true}"),
                      MEMBER_EFFECT_ADDED);
-    assert_true(ms.members[0].id == 3 && ms.members[0].is_learner && membership_voter_count(&ms) == 1);
+    assert_true(ms.members[0].id == 3 && ms.members[0].is_learner &&
+                membership_voter_count(&ms) == 1);
     assert_int_equal(check(&ms, RAFT_CONF_ADD_NODE, 5, "{\"id\":5,\"peerURLs\":[\"http://z:1\"]}"),
                      ERR_RPC_MEMBER_EXISTS);
     assert_int_equal(check(&ms, RAFT_CONF_ADD_NODE, 6, "{\"id\":6,\"peerURLs\":[\"http://a:1\"]}"),
@@ -165,8 +177,9 @@ static void conf_changes(void **state)
     assert_int_equal(check(&ms, RAFT_CONF_REMOVE_NODE, 7, NULL), ERR_RPC_MEMBER_NOT_FOUND);
     assert_int_equal(check(&ms, RAFT_CONF_UPDATE_NODE, 7, "{\"id\":7,\"peerURLs\":[]}"),
                      ERR_RPC_MEMBER_NOT_FOUND);
-    assert_int_equal(check(&ms, RAFT_CONF_UPDATE_NODE, 5, "{\"id\":5,\"peerURLs\":[\"http://b:1\"]}"),
-                     ERR_RPC_PEER_URL_EXISTS);
+    assert_int_equal(
+        check(&ms, RAFT_CONF_UPDATE_NODE, 5, "{\"id\":5,\"peerURLs\":[\"http://b:1\"]}"),
+        ERR_RPC_PEER_URL_EXISTS);
     assert_int_equal(check(&ms, RAFT_CONF_ADD_NODE, 8, "{"), ERR_MALFORMED);
     assert_int_equal(check(&ms, RAFT_CONF_ADD_NODE, 8, "{\"id\":9}"), ERR_MALFORMED);
 
@@ -261,15 +274,15 @@ static void guards(void **state)
         unsigned started, unstarted, learners;
         bool add, promote, remove_started;
     } rows[] = {
-        {1, 0, 0, true, true, false}, {1, 1, 0, false, true, false}, {2, 0, 0, true, true, true},
-        {2, 1, 0, false, true, false}, {3, 0, 1, true, true, true}, {1, 2, 0, false, false, false},
+        {1, 0, 0, true, true, false},  {1, 1, 0, false, true, false},
+        {2, 0, 0, true, true, true},   {2, 1, 0, false, true, false},
+        {3, 0, 1, true, true, true},   {1, 2, 0, false, false, false},
         {3, 2, 0, false, true, false}, {4, 1, 0, true, true, true},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct membership ms;
         fill(&ms, rows[i].started, rows[i].unstarted, rows[i].learners);
-        assert_int_equal(membership_is_ready_to_add_voter(&ms),
-                         rows[i].add);
+        assert_int_equal(membership_is_ready_to_add_voter(&ms), rows[i].add);
         assert_int_equal(membership_is_ready_to_promote(&ms), rows[i].promote);
         assert_int_equal(membership_is_ready_to_remove_voter(&ms, 1), rows[i].remove_started);
         membership_deinit(&ms);
@@ -279,9 +292,12 @@ static void guards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_round_trip),     cmocka_unit_test(json_of_others),
-        cmocka_unit_test(ids),                 cmocka_unit_test(conf_changes),
-        cmocka_unit_test(attributes_and_load), cmocka_unit_test(guards),
+        cmocka_unit_test(json_round_trip),
+        cmocka_unit_test(json_of_others),
+        cmocka_unit_test(ids),
+        cmocka_unit_test(conf_changes),
+        cmocka_unit_test(attributes_and_load),
+        cmocka_unit_test(guards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

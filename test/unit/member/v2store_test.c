@@ -130,19 +130,21 @@ static void minimal_and_foreign(void **state)
     assert_int_equal(decode("{}", &s), 0);
     assert_int_equal(s.membership.count, 0);
     /* Empty /2 with its two directories is no data; a key in /1 is. */
-    assert_int_equal(decode("{\"Root\":{\"Children\":{\"2\":{\"Children\":{\"roles\":{\"Children\":{}"
-                            "},\"users\":{\"Children\":{}},\"enabled\":{\"Value\":\"false\"}}}}}}",
-                            &s),
-                     0);
+    assert_int_equal(
+        decode("{\"Root\":{\"Children\":{\"2\":{\"Children\":{\"roles\":{\"Children\":{}"
+               "},\"users\":{\"Children\":{}},\"enabled\":{\"Value\":\"false\"}}}}}}",
+               &s),
+        0);
     assert_false(s.has_user_data);
-    assert_int_equal(decode("{\"Root\":{\"Children\":{\"1\":{\"Children\":{\"k\":{\"Value\":\"v\"}}}}}}",
-                            &s),
-                     0);
+    assert_int_equal(
+        decode("{\"Root\":{\"Children\":{\"1\":{\"Children\":{\"k\":{\"Value\":\"v\"}}}}}}", &s),
+        0);
     assert_true(s.has_user_data);
-    assert_int_equal(decode("{\"Root\":{\"Children\":{\"2\":{\"Children\":{\"roles\":{\"Children\":{"
-                            "\"r\":{\"Value\":\"v\"}}}}}}}}",
-                            &s),
-                     0);
+    assert_int_equal(
+        decode("{\"Root\":{\"Children\":{\"2\":{\"Children\":{\"roles\":{\"Children\":{"
+               "\"r\":{\"Value\":\"v\"}}}}}}}}",
+               &s),
+        0);
     assert_true(s.has_user_data);
 }
 
@@ -153,7 +155,10 @@ static void damaged(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", "[]", "{\"Root\":5}", "{\"Root\":{\"Children\":[]}}",
+        "",
+        "[]",
+        "{\"Root\":5}",
+        "{\"Root\":{\"Children\":[]}}",
         MEMBER("\"1\":{\"Children\":{\"attributes\":{\"Value\":\"{}\"}}}"), /* no raftAttributes */
         MEMBER("\"1\":{\"Children\":{\"raftAttributes\":{\"Value\":\"{\"}}}"),
         MEMBER("\"1\":{\"Children\":{\"raftAttributes\":{\"Value\":\"\"}}}"),
@@ -161,7 +166,8 @@ static void damaged(void **state)
         MEMBER("\"1\":{\"Children\":{\"other\":{\"Value\":\"{}\"}}}"),
         MEMBER("\"xyz\":{\"Children\":{\"raftAttributes\":{\"Value\":\"{}\"}}}"),
         "{\"Root\":{\"Children\":{\"0\":{\"Children\":{\"version\":{\"Value\":\"x\"}}}}}}",
-        "{\"Root\":{\"Children\":{\"0\":{\"Children\":{\"removed_members\":{\"Children\":{\"q\":{}}}}}"
+        "{\"Root\":{\"Children\":{\"0\":{\"Children\":{\"removed_members\":{\"Children\":{\"q\":{}}"
+        "}}}"
         "}}}",
     };
     struct v2store s;

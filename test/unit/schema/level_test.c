@@ -22,10 +22,10 @@ static void versions(void **state)
     static const struct {
         const char *text;
         struct semver want;
-    } good[] = {{"3.6.0", {3, 6, 0}},   {"3.5", {3, 5, 0}},          {"3.7.0-alpha.0", {3, 7, 0}},
-                {"3.5.30", {3, 5, 30}}, {"3.6.0+git", {3, 6, 0}},    {"4", {4, 0, 0}}};
-    static const char *const bad[] = {"", "x", "3.", "3.x", "3.6.", "3.6.0x", "3.6.0.1",
-                                      "99999999999.0.0", "-1"};
+    } good[] = {{"3.6.0", {3, 6, 0}},   {"3.5", {3, 5, 0}},       {"3.7.0-alpha.0", {3, 7, 0}},
+                {"3.5.30", {3, 5, 30}}, {"3.6.0+git", {3, 6, 0}}, {"4", {4, 0, 0}}};
+    static const char *const bad[] = {
+        "", "x", "3.", "3.x", "3.6.", "3.6.0x", "3.6.0.1", "99999999999.0.0", "-1"};
     struct semver out;
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         assert_int_equal(semver_parse(slice_cstr(good[i].text), &out), 0);
@@ -48,10 +48,10 @@ static void detect(void **state)
         uint32_t storage, cluster, v2;
         int want; /* level or error */
     } rows[] = {
-        {0, 0, 0, LEVEL_3_5},  /* nothing known yet */
-        {5, 5, 0, LEVEL_3_5},  {5, 0, 5, LEVEL_3_5}, {6, 5, 0, LEVEL_3_6}, {6, 6, 0, LEVEL_3_6},
-        {7, 7, 0, LEVEL_3_7},  {6, 7, 0, LEVEL_3_7}, {0, 6, 5, LEVEL_3_6}, {8, 7, 0, ERR_VERSION},
-        {7, 9, 0, ERR_VERSION},
+        {0, 0, 0, LEVEL_3_5}, /* nothing known yet */
+        {5, 5, 0, LEVEL_3_5}, {5, 0, 5, LEVEL_3_5},   {6, 5, 0, LEVEL_3_6},
+        {6, 6, 0, LEVEL_3_6}, {7, 7, 0, LEVEL_3_7},   {6, 7, 0, LEVEL_3_7},
+        {0, 6, 5, LEVEL_3_6}, {8, 7, 0, ERR_VERSION}, {7, 9, 0, ERR_VERSION},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         enum level level = LEVEL_3_5;

@@ -76,8 +76,8 @@ static void downgrade_json(void **state)
 static void alarm_and_lease_bytes(void **state)
 {
     (void)state;
-    static const uint8_t alarm[] = {0x08, 0xce, 0xcd, 0xad, 0xb7, 0x85, 0xb6,
-                                    0xcd, 0x89, 0x01, 0x10, 0x01};
+    static const uint8_t alarm[] = {0x08, 0xce, 0xcd, 0xad, 0xb7, 0x85,
+                                    0xb6, 0xcd, 0x89, 0x01, 0x10, 0x01};
     static const uint8_t lease[] = {0x08, 0x89, 0xfc, 0xc4, 0x8a, 0xc2, 0xc1,
                                     0xe8, 0xe5, 0x62, 0x10, 0x90, 0x1c};
     struct buf b = BUF_INIT;
@@ -181,10 +181,14 @@ static void boot_refuses_damage(void **state)
         const char *key;
         const char *value;
     } bad[] = {
-        {"meta", "consistent_index", "short"}, {"meta", "scheduledCompactRev", "0123456789"},
-        {"cluster", "clusterVersion", "x.y"},  {"cluster", "downgrade", "{"},
-        {"members", "xyz", "{}"},              {"members_removed", "", ""},
-        {"alarm", "\xff\xff", ""},             {"lease", "k", "\x08"},
+        {"meta", "consistent_index", "short"},
+        {"meta", "scheduledCompactRev", "0123456789"},
+        {"cluster", "clusterVersion", "x.y"},
+        {"cluster", "downgrade", "{"},
+        {"members", "xyz", "{}"},
+        {"members_removed", "", ""},
+        {"alarm", "\xff\xff", ""},
+        {"lease", "k", "\x08"},
         {"auth", "authRevision", "1"},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -214,10 +218,10 @@ static void tools_write_through_a_tx(void **state)
     struct bolt_tx *tx = fakedb_tx(db);
     assert_int_equal(schema_tx_buckets(tx), 0);
     assert_int_equal(schema_tx_put_member(tx, 0xab, SLICE_LIT("{}")), 0);
-    assert_int_equal(schema_tx_put(tx, SCHEMA_MEMBERS_REMOVED, SLICE_LIT("1"), SLICE_LIT("removed")),
-                     0);
-    assert_int_equal(schema_tx_put(tx, SCHEMA_CLUSTER, SLICE_LIT("clusterVersion"),
-                                   SLICE_LIT("3.6.0")), 0);
+    assert_int_equal(
+        schema_tx_put(tx, SCHEMA_MEMBERS_REMOVED, SLICE_LIT("1"), SLICE_LIT("removed")), 0);
+    assert_int_equal(
+        schema_tx_put(tx, SCHEMA_CLUSTER, SLICE_LIT("clusterVersion"), SLICE_LIT("3.6.0")), 0);
     assert_int_equal(schema_tx_trim_members(tx), 0);
     assert_int_equal(fakedb_count(db, "members") + fakedb_count(db, "members_removed"), 0);
     assert_int_equal(fakedb_count(db, "cluster"), 1); /* not trimmed */

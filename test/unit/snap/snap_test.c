@@ -134,9 +134,14 @@ static void leftovers(void **state)
 {
     (void)state;
     struct memfs *fs = make();
-    static const char *const names[] = {"tmp123", "tmp.x.snap", "db.tmp.77", "db",
-                                        "0000000000000005.snap.db", "000000000000000a.snap.db",
-                                        "zz.snap.db", "x.snap.broken"};
+    static const char *const names[] = {"tmp123",
+                                        "tmp.x.snap",
+                                        "db.tmp.77",
+                                        "db",
+                                        "0000000000000005.snap.db",
+                                        "000000000000000a.snap.db",
+                                        "zz.snap.db",
+                                        "x.snap.broken"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char *p = env_path_join(DIR, names[i]);
         memfs_put(fs, p, SLICE_LIT("x"));
@@ -200,9 +205,9 @@ static void received_database(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_and_bytes),    cmocka_unit_test(newest_of_those_in_the_wal),
-        cmocka_unit_test(save_fails_whole),   cmocka_unit_test(every_byte_matters),
-        cmocka_unit_test(leftovers),          cmocka_unit_test(received_database),
+        cmocka_unit_test(names_and_bytes),  cmocka_unit_test(newest_of_those_in_the_wal),
+        cmocka_unit_test(save_fails_whole), cmocka_unit_test(every_byte_matters),
+        cmocka_unit_test(leftovers),        cmocka_unit_test(received_database),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

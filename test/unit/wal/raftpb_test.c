@@ -94,8 +94,8 @@ static void unknown_fields_and_bad_types(void **state)
     assert_int_equal(raftpb_entry_decode(buf_slice(&b), &e), 0);
     assert_true(e.term == 3 && e.index == 5 && e.type == RAFT_ENTRY_NORMAL);
     buf_deinit(&b);
-    static const char *bad[] = {"0803", "0a00", "1003 18", "2205 61", "03", "00", "2001",
-                                "10ffffffffffffffffff7f"};
+    static const char *bad[] = {"0803", "0a00", "1003 18", "2205 61",
+                                "03",   "00",   "2001",    "10ffffffffffffffffff7f"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         b = hex(bad[i]);
         assert_int_equal(raftpb_entry_decode(buf_slice(&b), &e), ERR_MALFORMED);
@@ -134,8 +134,8 @@ static void spec_examples(void **state)
     (void)state;
     const uint64_t id = UINT64_C(0x8aa3661ffa7eb5cf);
     struct buf b = BUF_INIT;
-    struct raft_conf_change cc = {.type = RAFT_CONF_ADD_NODE, .node_id = id,
-                                  .context = SLICE_LIT("{}")};
+    struct raft_conf_change cc = {
+        .type = RAFT_CONF_ADD_NODE, .node_id = id, .context = SLICE_LIT("{}")};
     struct raft_conf_change back;
     raftpb_conf_change_encode(&b, &cc, RAFTPB_ZEROS);
     assert_int_equal(raftpb_conf_change_decode(buf_slice(&b), &back), 0);
@@ -195,9 +195,12 @@ static void snapshot_and_v2(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(entry_emission),    cmocka_unit_test(entry_round_trip),
-        cmocka_unit_test(unknown_fields_and_bad_types), cmocka_unit_test(conf_state_lists),
-        cmocka_unit_test(spec_examples),     cmocka_unit_test(snapshot_and_v2),
+        cmocka_unit_test(entry_emission),
+        cmocka_unit_test(entry_round_trip),
+        cmocka_unit_test(unknown_fields_and_bad_types),
+        cmocka_unit_test(conf_state_lists),
+        cmocka_unit_test(spec_examples),
+        cmocka_unit_test(snapshot_and_v2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,9 +105,9 @@ static void damage_inside_a_sector_is_refused(void **state)
             segment(&f)->data[off + 700] ^= 4;
         }
         assert_int_equal(wal_fixture_recover(&f, 0, 0), ERR_CHECKSUM);
-        assert_true(strstr(f.detail.text, "walpb: crc mismatch: in file "
-                                          "'0000000000000000-0000000000000000.wal' at position: ") !=
-                    NULL);
+        assert_true(strstr(f.detail.text,
+                           "walpb: crc mismatch: in file "
+                           "'0000000000000000-0000000000000000.wal' at position: ") != NULL);
         assert_null(memfs_find(f.fs, WAL_SEG0 ".broken"));
         wal_fixture_deinit(&f);
     }
@@ -194,8 +194,7 @@ static void flipped_bits(void **state)
     wal_fixture_append(&f, 16, 6, 1, 30, 20);
     uint64_t end = wal_offset(f.wal);
     wal_fixture_close(&f);
-    static const char *const names[] = {WAL_SEG0,
-                                        WAL_DIR "/0000000000000001-0000000000000010.wal"};
+    static const char *const names[] = {WAL_SEG0, WAL_DIR "/0000000000000001-0000000000000010.wal"};
     for (int i = 0; i < 1000; i++) {
         struct wal_fixture g = {.fs = memfs_clone(f.fs)};
         g.opts = f.opts;
@@ -240,8 +239,9 @@ static void gap_and_mismatch(void **state)
     wal_fixture_append(&f, 5, 1, 1, 10, 3); /* 4 is missing */
     wal_fixture_close(&f);
     assert_int_equal(wal_fixture_recover(&f, 0, 0), ERR_GAP);
-    assert_true(strstr(f.detail.text, "wal: slice bounds out of range, snapshot[Index: 0, Term: 0], "
-                                      "current entry[Index: 5, Term: 1], len(ents): 3") != NULL);
+    assert_true(strstr(f.detail.text,
+                       "wal: slice bounds out of range, snapshot[Index: 0, Term: 0], "
+                       "current entry[Index: 5, Term: 1], len(ents): 3") != NULL);
     wal_fixture_deinit(&f);
 
     wal_fixture_init(&f);
@@ -287,9 +287,8 @@ static void selection_of_segments(void **state)
     assert_true(wal_segment_count(f.wal) < 9);
     wal_fixture_close(&f);
     /* A hole in the sequence. */
-    assert_int_equal(f.opts.disk->ops->unlink(f.opts.disk,
-                                              WAL_DIR "/0000000000000003-000000000000001f.wal"),
-                     0);
+    assert_int_equal(
+        f.opts.disk->ops->unlink(f.opts.disk, WAL_DIR "/0000000000000003-000000000000001f.wal"), 0);
     assert_int_equal(wal_fixture_recover(&f, 0, 0), ERR_GAP);
     assert_string_equal(f.detail.text, "wal: file sequence numbers (starting from 0) do not "
                                        "increase continuously");
@@ -297,8 +296,7 @@ static void selection_of_segments(void **state)
     wal_fixture_close(&f);
     assert_int_equal(f.opts.disk->ops->unlink(f.opts.disk, WAL_SEG0), 0);
     assert_int_equal(wal_fixture_recover(&f, 0, 0), 0 + ERR_NOT_FOUND);
-    assert_string_equal(f.detail.text,
-                        "wal: file not found which matches the snapshot index '0'");
+    assert_string_equal(f.detail.text, "wal: file not found which matches the snapshot index '0'");
     wal_fixture_deinit(&f);
 }
 

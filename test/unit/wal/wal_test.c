@@ -33,12 +33,13 @@ static void create_writes_the_bytes_of_etcd(void **state)
 {
     (void)state;
     static const uint8_t want[] = {
-        0x04, 0, 0, 0, 0, 0, 0, 0x84, 0x08, 0x04, 0x10, 0x00, 0, 0, 0, 0, /* crc 0 */
-        0x1e, 0, 0, 0, 0, 0, 0, 0x82, 0x08, 0x01, 0x10, 0xee, 0xc9, 0x80, 0x90, 0x02, 0x1a, 0x14,
-        0x08, 0xcb, 0xc5, 0xcb, 0xb3, 0x98, 0x97, 0xfd, 0xb0, 0x23, 0x10, 0xd9, 0xdd, 0xe5, 0xaf,
-        0xd5, 0x82, 0xe2, 0xb9, 0x2d, 0, 0, /* node, cluster */
-        0x0e, 0, 0, 0, 0, 0, 0, 0x82, 0x08, 0x05, 0x10, 0xc0, 0x96, 0xe2, 0x9e, 0x02, 0x1a, 0x04,
-        0x08, 0x00, 0x10, 0x00, 0, 0, /* snapshot 0 */
+        0x04, 0,    0,    0,    0,    0,    0,    0x84, 0x08, 0x04, 0x10, 0x00, 0,    0,
+        0,    0, /* crc 0 */
+        0x1e, 0,    0,    0,    0,    0,    0,    0x82, 0x08, 0x01, 0x10, 0xee, 0xc9, 0x80,
+        0x90, 0x02, 0x1a, 0x14, 0x08, 0xcb, 0xc5, 0xcb, 0xb3, 0x98, 0x97, 0xfd, 0xb0, 0x23,
+        0x10, 0xd9, 0xdd, 0xe5, 0xaf, 0xd5, 0x82, 0xe2, 0xb9, 0x2d, 0,    0, /* node, cluster */
+        0x0e, 0,    0,    0,    0,    0,    0,    0x82, 0x08, 0x05, 0x10, 0xc0, 0x96, 0xe2,
+        0x9e, 0x02, 0x1a, 0x04, 0x08, 0x00, 0x10, 0x00, 0,    0, /* snapshot 0 */
     };
     struct wal_fixture f;
     wal_fixture_init(&f);
@@ -68,16 +69,22 @@ static void hand_made_280_bytes(void **state)
 {
     (void)state;
     static const char *hex =
-        "0400000000000084" "0804100000000000"
-        "1f00000000000081" "0801109499b9fd071a1508cfebfad3ffc3d9d18a0110d6a6b991b0bbb1f73b00"
-        "0e00000000000082" "0805108fd2c9ff071a04080010000000"
-        "6f00000000000081" "080210d7add8d60f1a65080110011801225d0800100018cfebfad3ffc3d9d18a01224c";
-    static const char json[] = "{\"id\":9989940685970519503,\"peerURLs\":[\"http://127.0.0.1:21042\"],"
-                               "\"name\":\"n1\"}";
-    static const char *hex2 =
-        "00"
-        "1900000000000087" "080310caa0b1c8041a0f080110cfebfad3ffc3d9d18a01180100000000000000"
-        "1b00000000000085" "080510e4f4fcbb0f1a11080110011a0b08cfebfad3ffc3d9d18a010000000000";
+        "0400000000000084"
+        "0804100000000000"
+        "1f00000000000081"
+        "0801109499b9fd071a1508cfebfad3ffc3d9d18a0110d6a6b991b0bbb1f73b00"
+        "0e00000000000082"
+        "0805108fd2c9ff071a04080010000000"
+        "6f00000000000081"
+        "080210d7add8d60f1a65080110011801225d0800100018cfebfad3ffc3d9d18a01224c";
+    static const char json[] =
+        "{\"id\":9989940685970519503,\"peerURLs\":[\"http://127.0.0.1:21042\"],"
+        "\"name\":\"n1\"}";
+    static const char *hex2 = "00"
+                              "1900000000000087"
+                              "080310caa0b1c8041a0f080110cfebfad3ffc3d9d18a01180100000000000000"
+                              "1b00000000000085"
+                              "080510e4f4fcbb0f1a11080110011a0b08cfebfad3ffc3d9d18a010000000000";
     struct buf b = BUF_INIT;
     for (const char *p = hex; *p != '\0'; p += 2) {
         unsigned v;
@@ -283,7 +290,7 @@ static void full_disk_keeps_the_log_going(void **state)
     assert_int_equal(wal_spare_end(f.wal, &job), ERR_NO_SPACE);
     assert_true(wal_is_short_of_space(f.wal));
     assert_null(memfs_find(f.fs, WAL_DIR "/0.tmp")); /* nothing is held back */
-    wal_fixture_append(&f, 1, 40, 1, 100, 40);      /* past the size: the cut is put off */
+    wal_fixture_append(&f, 1, 40, 1, 100, 40);       /* past the size: the cut is put off */
     assert_int_equal(wal_seq(f.wal), 0);
     f.fs->space = 1 << 20;
     wal_fixture_append(&f, 41, 1, 1, 10, 41);
@@ -333,8 +340,10 @@ static void each_call_fails_once(void **state)
             int err = wal_create(&f.opts, &m, &f.wal);
             raft_index synced = 0;
             for (raft_index i = 1; err == 0 && i <= 30; i++) {
-                struct raft_entry e = {.term = 1, .index = i, .data = SLICE_LIT("some data here, "
-                                                                                "and more of it")};
+                struct raft_entry e = {.term = 1,
+                                       .index = i,
+                                       .data = SLICE_LIT("some data here, "
+                                                         "and more of it")};
                 const struct raft_hard_state hs = {1, 1, i};
                 err = wal_append(f.wal, &e, 1, &hs);
                 err = err == 0 ? wal_sync(f.wal) : err;
