@@ -6,7 +6,7 @@
  *             must never hold the effect of an entry that the own log could still lose.
  * Design      The *tail* is what is applied but not yet in the file.  Every core step seals one
  *             immutable segment: records of the `key` bucket in revision order (each already the
- *             stored bytes), operations on the other buckets, and the raft index that it reaches.  A
+ *             stored bytes), operations on the other buckets, and the raft index that it reaches. A
  *             batch is a run of sealed segments; the backend thread writes it in one bolt
  *             transaction together with consistent_index and term (hook on_batch).  When it is
  *             durable, the main loop drops those segments and pins a new read transaction.
@@ -16,7 +16,8 @@
  *
  *                 main loop:  append ... seal | append ... seal |      take -> batch
  *                 backend:                                              bolt tx, 2 syncs
- *                 main loop:                                            done: tail shrinks, new view
+ *                 main loop:                                            done: tail shrinks, new
+ * view
  *
  * Invariants  I1  a batch holds no segment above the durable WAL index given to take (asserted).
  *             I2  one batch is being committed at a time; its segments stay readable until done.
@@ -129,11 +130,12 @@ void backend_committed_index_init(struct backend *b, uint64_t index, uint64_t te
 /* ---- reads ---- */
 
 struct backend_record {
-    struct slice value;            /* stored bytes: an encoded KeyValue */
-    struct bolt_value pin;         /* page frame held, or nothing */
+    struct slice value;    /* stored bytes: an encoded KeyValue */
+    struct bolt_value pin; /* page frame held, or nothing */
 };
 
-/* The record at rev, from the tail or the pages in the cache. ERR_COLD, ERR_NOT_FOUND. Main loop. */
+/* The record at rev, from the tail or the pages in the cache. ERR_COLD, ERR_NOT_FOUND. Main loop.
+ */
 MUST_USE int backend_record_get(struct backend *b, struct backend_rev rev,
                                 struct backend_record *out);
 void backend_record_release(struct backend_record *r);

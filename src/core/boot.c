@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "apply/apply.h"
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "member/bootstrap.h"
+#include "member/initial.h"
 #include "member/v2store.h"
 #include "snap/snap.h"
 
@@ -299,8 +301,11 @@ static struct semver version_in_snap(struct boot *b)
     struct semver v = {0};
     struct snap_file file;
     snap_file_init(&file);
-    if (snap_load_newest(b->d->env->disk, b->d->snap_dir, &b->snap, 1, &file) == 0) {
-        (void)member_v2_version(buf_slice(&file.data), &v);
+    struct v2store store;
+    if (snap_load_newest(b->d->env->disk, b->d->snap_dir, &b->snap, 1, &file) == 0 &&
+        v2store_decode(buf_slice(&file.data), &store) == 0) {
+        v = store.cluster_version;
+        membership_deinit(&store.membership);
     }
     snap_file_deinit(&file);
     return v;
@@ -387,7 +392,7 @@ static int make_core(struct boot *b)
     struct strs client_urls = {0};
     uint8_t seed[BOOT_SEED_BYTES];
     d->env->rand->ops->fill(d->env->rand, seed, sizeof(seed));
-    int err = member_urls_split(slice_cstr(dc->advertise_client_urls), &client_urls);
+    int err = urls_parse_list(dc->advertise_client_urls, &client_urls, NULL);
     struct core_config cc = {
         .member_id = b->metadata.node_id,
         .cluster_id = b->metadata.cluster_id,
@@ -480,38 +485,39 @@ static int open_existing(struct boot *b)
     return err;
 }
 
-static int open_new(struct boot *b)
+/* Members with their ids, out of the flags; the text of what is wrong goes to b->text. */
+static int initial_members(struct boot *b, struct membership *out)
 {
-    struct driver *d = b->d;
-    if (b->schema.consistent_index > 0) {
-        return refuse(b, ERR_CORRUPT,
-                      "%s/db holds entries up to %llu, but there is no WAL in %s: give the right "
-                      "--wal-dir, or restore the member from a snapshot",
-                      d->snap_dir, (unsigned long long)b->schema.consistent_index, d->wal_dir);
-    }
-    struct member_bootstrap mb;
-    struct member_bootstrap_options mo = {
-        .name = d->config.name,
-        .initial_cluster = d->config.initial_cluster,
-        .token = d->config.initial_cluster_token,
-        .advertise_peer_urls = d->config.advertise_peer_urls,
-    };
-    int err = member_bootstrap_make(&mo, &mb, b->text, DRIVER_TEXT_BYTES);
-    if (err != 0) {
-        return err;
-    }
-    d->level = LEVEL_NEW;
-    b->metadata = (struct wal_metadata){.node_id = mb.member_id, .cluster_id = mb.cluster_id};
-    struct wal_detail detail = {""};
-    struct wal_options o = wal_options_of(d, &detail);
-    if (mb.entry_count > 1) {
-        err = refuse(b, ERR_UNSUPPORTED,
-                     "--initial-cluster names %zu members, and this release starts single members "
-                     "only", mb.entry_count);
+    const struct driver_config *dc = &b->d->config;
+    struct initial_cluster ic = {0};
+    struct strs advertised = {0};
+    struct buf error = BUF_INIT;
+    int err = initial_cluster_parse(dc->initial_cluster, &ic, &error);
+    if (err == 0) {
+        err = urls_parse_list(dc->advertise_peer_urls, &advertised, &error);
     }
     if (err == 0) {
-        err = make_store(b);
+        err = initial_cluster_verify_bootstrap(&ic, dc->name, &advertised, false, NULL, &error);
     }
+    if (err == 0) {
+        err = initial_cluster_members(&ic, dc->initial_cluster_token, out, &error);
+    }
+    if (err != 0) {
+        err = refuse(b, err, "%s", buf_cstr(&error));
+    }
+    initial_cluster_deinit(&ic);
+    strs_deinit(&advertised);
+    buf_deinit(&error);
+    return err;
+}
+
+/* WAL, store and core of a member that never ran; its first entries are committed at once. */
+static int start_new(struct boot *b, const struct member_bootstrap *mb)
+{
+    struct driver *d = b->d;
+    struct wal_detail detail = {""};
+    struct wal_options o = wal_options_of(d, &detail);
+    int err = make_store(b);
     if (err == 0) {
         err = wal_create(&o, &b->metadata, &d->wal);
         if (err != 0) {
@@ -522,11 +528,44 @@ static int open_new(struct boot *b)
         err = make_core(b);
     }
     if (err == 0) {
-        err = core_bootstrap(d->core, mb.entries, mb.entry_count);
-        log_info("starting local member", LOG_HEX("local-member-id", mb.member_id),
-                 LOG_HEX("cluster-id", mb.cluster_id));
+        err = core_bootstrap(d->core, mb->entries, mb->count);
+    }
+    if (err == 0) {
+        log_info("starting local member", LOG_HEX("local-member-id", b->metadata.node_id),
+                 LOG_HEX("cluster-id", b->metadata.cluster_id));
+    }
+    return err;
+}
+
+static int open_new(struct boot *b)
+{
+    struct driver *d = b->d;
+    if (b->schema.consistent_index > 0) {
+        return refuse(b, ERR_CORRUPT,
+                      "%s/db holds entries up to %llu, but there is no WAL in %s: give the right "
+                      "--wal-dir, or restore the member from a snapshot",
+                      d->snap_dir, (unsigned long long)b->schema.consistent_index, d->wal_dir);
+    }
+    struct membership ms;
+    membership_init(&ms);
+    d->level = LEVEL_NEW;
+    int err = initial_members(b, &ms);
+    if (err == 0 && ms.count > 1) {
+        err = refuse(b, ERR_UNSUPPORTED,
+                     "--initial-cluster names %zu members, and this release starts single members "
+                     "only", ms.count);
+    }
+    struct member_bootstrap mb = {0};
+    if (err == 0) {
+        err = member_bootstrap_build(&ms, level_rules(d->level)->emission, false, &mb);
+    }
+    if (err == 0) {
+        b->metadata = (struct wal_metadata){.node_id = membership_find_name(&ms, d->config.name)->id,
+                                            .cluster_id = membership_cluster_id(&ms)};
+        err = start_new(b, &mb);
     }
     member_bootstrap_deinit(&mb);
+    membership_deinit(&ms);
     return err;
 }
 

@@ -143,7 +143,7 @@ static void save_prepare(struct core *c)
     save->meta.index = c->applied;
     save->meta.term = c->applied_term;
     save->meta.conf = c->conf;
-    member_v2_encode(&save->v2_json, c->members, apply_cluster_version(c->apply));
+    v2store_encode(&save->v2_json, c->members, apply_cluster_version(c->apply));
     c->save = save;
     c->save_stage = CORE_SAVE_WAITS;
     c->is_snapshot_forced = false;

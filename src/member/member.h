@@ -92,6 +92,7 @@ bool membership_is_removed(const struct membership *ms, uint64_t id);
 struct member *membership_add(struct membership *ms, struct member *m);
 /* Marks it as removed too. */
 void membership_remove(struct membership *ms, uint64_t id);
+void membership_mark_removed(struct membership *ms, uint64_t id);
 uint64_t membership_cluster_id(const struct membership *ms);
 /* Voters and learners as raft wants them at start (3.7's rule). ERR_LIMIT. */
 MUST_USE int membership_conf_state(const struct membership *ms, struct raft_conf_state *out);

@@ -69,7 +69,7 @@ static size_t removed_position(const struct membership *ms, uint64_t id)
     return lo;
 }
 
-static void mark_removed(struct membership *ms, uint64_t id)
+void membership_mark_removed(struct membership *ms, uint64_t id)
 {
     size_t at = removed_position(ms, id);
     if (at < ms->removed_count && ms->removed[at] == id) {
@@ -110,7 +110,7 @@ int membership_load(struct membership *out, const struct schema_boot *boot)
     }
     for (size_t i = 0; i < boot->removed_count; i++) {
         if (membership_find(&ms, boot->removed[i]) == NULL) {
-            mark_removed(&ms, boot->removed[i]);
+            membership_mark_removed(&ms, boot->removed[i]);
         }
     }
     *out = ms;
@@ -217,7 +217,7 @@ void membership_remove(struct membership *ms, uint64_t id)
         memmove(&ms->members[at], &ms->members[at + 1],
                 (ms->count - at) * sizeof(ms->members[0]));
     }
-    mark_removed(ms, id);
+    membership_mark_removed(ms, id);
 }
 
 /* Any of urls in use by a member other than except. */

@@ -86,7 +86,7 @@ static inline void metrics_observe(struct metrics *m, enum metric_id id, double 
 typedef void (*metrics_collect_fn)(void *arg, struct metrics *m);
 void metrics_on_scrape(struct metrics *m, metrics_collect_fn fn, void *arg);
 
-/* The page: text/plain; version=0.0.4; charset=utf-8. */
+/* The page; etcd serves it as text/plain; version=0.0.4; charset=utf-8; escaping=underscores. */
 void metrics_write(struct metrics *m, struct buf *out);
 
 /* What the table says of a family. */

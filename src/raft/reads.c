@@ -3,7 +3,7 @@
 
 static int read_as_leader(struct raft *r, const struct raft_message *m);
 static void answer(struct raft *r, const struct raft_read_request *req, raft_index index);
-static void start_round(struct raft *r, const struct raft_read_request *req);
+static void serve(struct raft *r, const struct raft_read_request *req);
 
 int raft_on_read_index(struct raft *r, const struct raft_message *m)
 {
@@ -40,7 +40,7 @@ void raft_release_early_reads(struct raft *r)
     }
     ro->early.len = 0;
     for (size_t i = 0; i < n; i++) {
-        start_round(r, &ro->early.data[i]);
+        serve(r, &ro->early.data[i]);
     }
 }
 
@@ -58,22 +58,21 @@ void raft_reads_confirm(struct raft *r, uint64_t from, const struct raft_context
     }
 }
 
+/*
+ * etcd answers at once in a group of one.  Two cases where that would be a stale read are not so
+ * here: before the first commit of the term (the commit index of before a restart is saved lazily),
+ * and at a leader that was removed from the group of one that it still leads.
+ */
 static int read_as_leader(struct raft *r, const struct raft_message *m)
 {
     struct raft_read_request req = {m->from, 0, m->context};
-    /* Alone, unless we lead a group of one that we were removed from (etcd forgets that case). */
-    if (raft_tracker_is_singleton(&r->tracker) &&
-        raft_members_is_voter(&r->tracker.members, r->config.id)) {
-        answer(r, &req, r->log.committed);
-        return 0;
-    }
     if (raft_readonly_is_full(&r->reads)) {
         return raft_drop(r, RAFT_DROP_TOO_MANY_READS);
     }
     if (raft_log_term_or_zero(&r->log, r->log.committed) != r->term) {
         raft_readonly_add_early(&r->reads, &req);
     } else {
-        start_round(r, &req);
+        serve(r, &req);
     }
     return 0;
 }
@@ -90,10 +89,12 @@ static void answer(struct raft *r, const struct raft_read_request *req, raft_ind
                                         .context = req->context});
 }
 
-static void start_round(struct raft *r, const struct raft_read_request *req)
+static void serve(struct raft *r, const struct raft_read_request *req)
 {
     struct raft_read_request numbered = *req;
-    if (r->config.read_mode == RAFT_READ_LEASE_BASED) {
+    bool is_alone = raft_tracker_is_singleton(&r->tracker) &&
+                    raft_members_is_voter(&r->tracker.members, r->config.id);
+    if (is_alone || r->config.read_mode == RAFT_READ_LEASE_BASED) {
         answer(r, req, r->log.committed);
         return;
     }
