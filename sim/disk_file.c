@@ -255,7 +255,7 @@ static int begin_change(struct sim_file *f, enum sim_op_kind kind, uint64_t off,
 {
     int err = begin(f, kind, off, len);
     if (err == 0 && (f->flags & ENV_OPEN_WRITE) == 0) {
-        err = sim_fail(f->disk, ERR_ACCESS, "Bad file descriptor");
+        err = sim_fail(f->disk, ERR_INVALID, "Bad file descriptor");
     }
     return err;
 }
@@ -282,7 +282,7 @@ static int file_read_at(struct env_file *f, void *dst, size_t len, uint64_t off,
     struct sim_file *sf = file_of(f);
     int err = begin(sf, SIM_OP_READ, off, len);
     if (err == 0 && (sf->flags & ENV_OPEN_READ) == 0) {
-        err = sim_fail(sf->disk, ERR_ACCESS, "Bad file descriptor");
+        err = sim_fail(sf->disk, ERR_INVALID, "Bad file descriptor");
     }
     if (err == 0) {
         *out_n = blob_read(&sim_inode(sf->disk, sf->inode)->cur, dst, len, off);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "apply/apply.h"
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/log.h"

@@ -24,6 +24,7 @@ struct h1_client;
 
 enum {
     H1_DISCARD_BYTES = 256 << 10, /* as Go: read and drop this much, above that close */
+    H1_HELD_BYTES = 64 << 10,     /* input held before the socket is not read any more */
 };
 
 struct h1_header {
@@ -62,7 +63,8 @@ struct h1_server *h1_server_create(const struct h1_server_ops *ops, void *arg);
 void h1_server_destroy(struct h1_server *s);
 /* Never fails: what is wrong with a request is answered. */
 void h1_server_recv(struct h1_server *s, struct slice bytes);
-/* False: do not read the socket (an answer is being made, or the body is paused). */
+/* False: do not read the socket, H1_HELD_BYTES are held.  While an answer is being made reading
+ * goes on up to there, so that a client's going is noticed. */
 bool h1_server_wants_read(const struct h1_server *s);
 /* Lends what is to be sent, until h1_server_sent. */
 void h1_server_send(struct h1_server *s, struct http_out *out);

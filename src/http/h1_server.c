@@ -198,11 +198,19 @@ static void maybe_next(struct h1_server *s)
     h1_head_reader_clear(&s->reader);
 }
 
+static bool may_parse(const struct h1_server *s)
+{
+    if (s->state == H1_OPEN) {
+        return !s->is_complete && (!s->is_body_paused || s->is_answered);
+    }
+    return s->state != H1_DONE && !(s->state == H1_RAW && s->is_body_paused);
+}
+
 /* Parses as far as it may go; returns the bytes used. */
 static size_t parse(struct h1_server *s, struct slice bytes)
 {
     size_t done = 0;
-    while (done < bytes.len && h1_server_wants_read(s)) {
+    while (done < bytes.len && may_parse(s)) {
         size_t used = 0;
         if (s->state == H1_RAW) {
             s->ops->on_body(s->arg, slice_skip(bytes, done));
@@ -239,7 +247,7 @@ void h1_server_recv(struct h1_server *s, struct slice bytes)
     if (s->state == H1_DONE) {
         return;
     }
-    if (s->in.len > 0 || !h1_server_wants_read(s)) {
+    if (s->in.len > 0 || !may_parse(s)) {
         buf_append_slice(&s->in, bytes);
         parse_held(s);
         return;
@@ -250,10 +258,7 @@ void h1_server_recv(struct h1_server *s, struct slice bytes)
 
 bool h1_server_wants_read(const struct h1_server *s)
 {
-    if (s->state == H1_OPEN) {
-        return !s->is_complete && (!s->is_body_paused || s->is_answered);
-    }
-    return s->state != H1_DONE && !(s->state == H1_RAW && s->is_body_paused);
+    return s->state != H1_DONE && s->in.len < H1_HELD_BYTES;
 }
 
 bool h1_server_is_done(const struct h1_server *s)

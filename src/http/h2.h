@@ -52,6 +52,8 @@ struct h2_sink {
 };
 
 uint8_t *h2_sink_reserve(struct h2_sink *s, size_t n); /* n <= s->max */
+/* Gives back the last n bytes of the last reserve. */
+void h2_sink_shrink(struct h2_sink *s, size_t n);
 void h2_sink_append(struct h2_sink *s, struct slice b);
 void h2_sink_append_ref(struct h2_sink *s, struct slice b, struct rcbuf *owner);
 
@@ -130,6 +132,9 @@ int h2_session_request(struct h2_session *s, const struct h2_header *headers, si
                        struct h2_stream **out);
 
 void h2_stream_set_ops(struct h2_stream *st, const struct h2_stream_ops *ops, void *user);
+/* For a layer that passes a stream on: says a header, or their end, to the stream's present ops. */
+void h2_stream_say_header(struct h2_stream *st, struct slice name, struct slice value);
+void h2_stream_say_headers_end(struct h2_stream *st, bool is_end);
 int32_t h2_stream_id(const struct h2_stream *st);
 struct h2_session *h2_stream_session(const struct h2_stream *st);
 /* The peer has ended its side. */

@@ -40,6 +40,16 @@ void h2_stream_set_ops(struct h2_stream *st, const struct h2_stream_ops *ops, vo
     st->user = user;
 }
 
+void h2_stream_say_header(struct h2_stream *st, struct slice name, struct slice value)
+{
+    st->ops->on_header(st->user, st, name, value);
+}
+
+void h2_stream_say_headers_end(struct h2_stream *st, bool is_end)
+{
+    st->ops->on_headers_end(st->user, st, is_end);
+}
+
 int32_t h2_stream_id(const struct h2_stream *st)
 {
     return st->id;
@@ -118,6 +128,14 @@ uint8_t *h2_sink_reserve(struct h2_sink *s, size_t n)
     s->max -= n;
     s->used += n;
     return http_out_reserve(s->out, n);
+}
+
+void h2_sink_shrink(struct h2_sink *s, size_t n)
+{
+    ensure(n <= s->used);
+    s->max += n;
+    s->used -= n;
+    http_out_shrink(s->out, n);
 }
 
 void h2_sink_append(struct h2_sink *s, struct slice b)

@@ -35,8 +35,8 @@ static size_t slots_of(uint32_t count, bool has_base)
 
 static struct keyrec *rec_alloc(uint32_t count, bool has_base, size_t key_len)
 {
-    struct keyrec *k = mem_alloc(sizeof(*k) + slots_of(count, has_base) * sizeof(struct keyrev) +
-                                 key_len);
+    struct keyrec *k =
+        mem_alloc(sizeof(*k) + slots_of(count, has_base) * sizeof(struct keyrev) + key_len);
     k->count = count;
     k->has_base = has_base ? 1 : 0;
     return k;
@@ -199,8 +199,8 @@ bool keyrec_state_at(const struct keyrec *k, int64_t at, struct keyrec_state *ou
     if (keyrev_is_tombstone(r)) {
         return false;
     }
-    struct keybase origin = n == k->count ? (struct keybase){k->create_rev, k->version}
-                                          : origin_of(k, n - 1);
+    struct keybase origin =
+        n == k->count ? (struct keybase){k->create_rev, k->version} : origin_of(k, n - 1);
     *out = (struct keyrec_state){r->main, keyrev_sub(r), origin.create_rev, origin.version, r->len};
     return true;
 }

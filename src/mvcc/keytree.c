@@ -7,7 +7,7 @@
 
 enum {
     FANOUT = KEYTREE_FANOUT,
-    MERGE_BELOW = FANOUT / 4,   /* a node with fewer looks for a neighbour ... */
+    MERGE_BELOW = FANOUT / 4,     /* a node with fewer looks for a neighbour ... */
     MERGE_UP_TO = FANOUT * 3 / 4, /* ... that gives no more than this together */
 };
 

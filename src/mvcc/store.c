@@ -81,9 +81,8 @@ static int restore_record(struct keyindex *x, struct slice key, struct slice val
     struct keyrec_state state = {rev.main, rev.sub, kv.create_revision, kv.version,
                                  (uint32_t)value.len};
     enum keyindex_restored how =
-        rev.is_tombstone
-            ? keyindex_restore_tombstone(x, kv.key, rev.main, rev.sub, state.len)
-            : keyindex_restore_put(x, kv.key, &state, kv.lease);
+        rev.is_tombstone ? keyindex_restore_tombstone(x, kv.key, rev.main, rev.sub, state.len)
+                         : keyindex_restore_put(x, kv.key, &state, kv.lease);
     return how == KEYINDEX_BROKEN ? ERR_CORRUPT : 0;
 }
 

@@ -162,7 +162,7 @@ static int file_preallocate(struct env_file *f, uint64_t size)
     if (errno != EOPNOTSUPP && errno != ENOSYS) {
         return os_fail();
     }
-    uint64_t now;
+    uint64_t now = 0;
     int err = file_size(f, &now);
     return err != 0 || now >= size ? err : file_truncate(f, size);
 }

@@ -30,8 +30,7 @@ struct os_log_sink;
 
 void os_log_sink_create(enum os_log_format format, struct os_log_sink **out);
 /* "default", "stderr", "stdout", "systemd/journal" (stderr, which systemd reads) or a path, opened
- * for append with mode 0600 (0644 for existing files stays). ERR_LIMIT, or why opening failed
- * (os_last_text). */
+ * for append (0666 and umask). ERR_LIMIT, or why opening failed (os_last_text). */
 MUST_USE int os_log_sink_add(struct os_log_sink *s, const char *output);
 /* Lines of base/log go here from now on. */
 void os_log_sink_install(struct os_log_sink *s, enum log_level min);

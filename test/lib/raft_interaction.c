@@ -4,25 +4,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "test/lib/raft_store.h"
+#include "test/lib/raft_post.h"
 #include "test/lib/raft_text.h"
 
-enum { NODES_MAX = 16, QUEUE_MAX = 4096 };
-
-/* An owned copy of a message with its entries, snapshot and responses. */
-struct post {
-    struct text_message t;
-    struct store_entries entries;
-    struct raft_snapshot snapshot;
-    struct raft_append_ack ack; /* of a MsgStorageAppendResp */
-    struct post *responses;
-    struct text_message *response_texts;
-};
-
-struct queue {
-    struct post *items[QUEUE_MAX];
-    size_t len;
-};
+enum { NODES_MAX = 16 };
 
 struct node {
     struct raft *raft;
@@ -30,8 +15,8 @@ struct node {
     struct raft_store store;
     bool is_async;
     struct raft_snapshot latest; /* state after the last applied entry: what a follower would get */
-    struct queue append_work;
-    struct queue apply_work;
+    struct post_queue append_work;
+    struct post_queue apply_work;
     struct raft_hard_state taken_hard;
     struct raft_log_read reads[NODES_MAX];
     size_t read_count;
@@ -41,81 +26,10 @@ struct node {
 struct interaction {
     struct node *nodes[NODES_MAX];
     size_t node_count;
-    struct queue network;
+    struct post_queue network;
     struct buf *out; /* of the running command */
     enum raft_text_level level;
 };
-
-/* Posts. */
-
-static struct post *post_create(const struct raft_message *m)
-{
-    struct post *p = mem_zalloc(sizeof(*p));
-    p->t.m = *m;
-    store_entries_append(&p->entries, m->entries, m->entry_count);
-    p->t.m.entries = p->entries.data;
-    if (m->snapshot != NULL) {
-        p->snapshot = *m->snapshot;
-        p->t.m.snapshot = &p->snapshot;
-    }
-    return p;
-}
-
-static void post_destroy(struct post *p)
-{
-    if (p == NULL) {
-        return;
-    }
-    store_entries_deinit(&p->entries);
-    for (size_t i = 0; p->responses != NULL && i < p->t.response_count; i++) {
-        store_entries_deinit(&p->responses[i].entries);
-    }
-    mem_free(p->responses);
-    mem_free(p->response_texts);
-    mem_free(p);
-}
-
-/* Attaches copies; they become posts of their own when they are delivered. */
-static void post_respond(struct post *p, const struct raft_message *m,
-                         const struct raft_append_ack *ack)
-{
-    size_t n = p->t.response_count++;
-    p->responses = mem_realloc(p->responses, (n + 1) * sizeof(*p->responses));
-    p->response_texts = mem_realloc(p->response_texts, (n + 1) * sizeof(*p->response_texts));
-    struct post *copy = post_create(m);
-    p->responses[n] = *copy;
-    mem_free(copy);
-    if (ack != NULL) {
-        p->responses[n].ack = *ack;
-    }
-    for (size_t i = 0; i <= n; i++) { /* the array may have moved */
-        struct post *r = &p->responses[i];
-        r->t.m.snapshot = r->t.m.snapshot != NULL ? &r->snapshot : NULL;
-        p->response_texts[i] = r->t;
-    }
-    p->t.responses = p->response_texts;
-}
-
-static void queue_push(struct queue *q, struct post *p)
-{
-    ensure(q->len < QUEUE_MAX);
-    q->items[q->len++] = p;
-}
-
-static struct post *queue_take(struct queue *q, size_t i)
-{
-    struct post *p = q->items[i];
-    q->len--;
-    memmove(&q->items[i], &q->items[i + 1], (q->len - i) * sizeof(q->items[0]));
-    return p;
-}
-
-static void queue_deinit(struct queue *q)
-{
-    while (q->len > 0) {
-        post_destroy(queue_take(q, 0));
-    }
-}
 
 /* Output: the highest level silences everything but errors. */
 
@@ -338,8 +252,8 @@ struct ready {
     bool has_snapshot;
     struct raft_snapshot snapshot;
     struct store_entries committed;
-    struct queue messages;
-    struct queue self; /* to ourselves, after the write */
+    struct post_queue messages;
+    struct post_queue self; /* to ourselves, after the write */
     bool needs_ack;
     struct raft_append_ack ack;
     struct raft_read_state *reads;
@@ -394,20 +308,20 @@ static struct post *apply_message(const struct node *n, const struct raft_update
 static void take_messages(const struct node *n, const struct raft_update *u, struct ready *rd)
 {
     for (size_t i = 0; i < u->message_count; i++) {
-        queue_push(&rd->messages, post_create(&u->messages[i]));
+        post_queue_push(&rd->messages, post_create(&u->messages[i]));
     }
     if (n->is_async) {
         if (u->has_append) {
-            queue_push(&rd->messages, append_message(n, u));
+            post_queue_push(&rd->messages, append_message(n, u));
         }
         if (u->committed_count > 0) {
-            queue_push(&rd->messages, apply_message(n, u));
+            post_queue_push(&rd->messages, apply_message(n, u));
         }
         return;
     }
     for (size_t i = 0; i < u->messages_synced_count; i++) {
         const struct raft_message *m = &u->messages_synced[i];
-        queue_push(m->to == n->config.id ? &rd->self : &rd->messages, post_create(m));
+        post_queue_push(m->to == n->config.id ? &rd->self : &rd->messages, post_create(m));
     }
 }
 
@@ -505,7 +419,7 @@ static void say_ready(struct interaction *env, const struct ready *rd)
 static void advance(struct node *n, struct ready *rd)
 {
     while (rd->self.len > 0) {
-        struct post *p = queue_take(&rd->self, 0);
+        struct post *p = post_queue_take(&rd->self, 0);
         step(n, &(struct raft_event){.type = RAFT_EV_MESSAGE, .message = &p->t.m});
         post_destroy(p);
     }
@@ -530,10 +444,10 @@ static void process_ready(struct interaction *env, struct node *n)
         apply_entries(n, rd->committed.data, rd->committed.len);
     }
     while (rd->messages.len > 0) {
-        struct post *p = queue_take(&rd->messages, 0);
+        struct post *p = post_queue_take(&rd->messages, 0);
         bool to_append = p->t.m.to == TEXT_APPEND_THREAD;
         bool to_apply = p->t.m.to == TEXT_APPLY_THREAD;
-        queue_push(to_append ? &n->append_work : to_apply ? &n->apply_work : &env->network, p);
+        post_queue_push(to_append ? &n->append_work : to_apply ? &n->apply_work : &env->network, p);
     }
     if (!n->is_async) {
         advance(n, rd);
@@ -552,7 +466,7 @@ static void respond(struct interaction *env, struct post *work)
         struct post *p = post_create(&work->responses[i].t.m);
         p->ack = work->responses[i].ack;
         say_post(env, p);
-        queue_push(&env->network, p);
+        post_queue_push(&env->network, p);
     }
 }
 
@@ -571,7 +485,7 @@ static void process_append(struct interaction *env, struct node *n)
         say(env, "no append work to perform");
         return;
     }
-    struct post *work = queue_take(&n->append_work, 0);
+    struct post *work = post_queue_take(&n->append_work, 0);
     const struct raft_message *m = &work->t.m;
     struct raft_hard_state hard = {m->term, work->t.vote, m->commit};
     say_work(env, work);
@@ -587,7 +501,7 @@ static void process_apply(struct interaction *env, struct node *n)
         say(env, "no apply work to perform");
         return;
     }
-    struct post *work = queue_take(&n->apply_work, 0);
+    struct post *work = post_queue_take(&n->apply_work, 0);
     say_work(env, work);
     apply_entries(n, work->t.m.entries, work->t.m.entry_count);
     respond(env, work);
@@ -632,18 +546,18 @@ static void deliver_post(struct interaction *env, const struct post *p)
 /* Delivers or drops what waits for a member now, not what that leads to; returns how many. */
 static size_t deliver(struct interaction *env, uint64_t to, int type, bool drop)
 {
-    struct queue *due = mem_zalloc(sizeof(*due));
+    struct post_queue *due = mem_zalloc(sizeof(*due));
     size_t n = 0;
     for (size_t i = 0; i < env->network.len;) {
         const struct raft_message *m = &env->network.items[i]->t.m;
         if (m->to == to && !(drop && is_local(m)) && (type < 0 || (int)m->type == type)) {
-            queue_push(due, queue_take(&env->network, i));
+            post_queue_push(due, post_queue_take(&env->network, i));
         } else {
             i++;
         }
     }
     for (; due->len > 0; n++) {
-        struct post *p = queue_take(due, 0);
+        struct post *p = post_queue_take(due, 0);
         if (drop) {
             say(env, "dropped: ");
         }
@@ -756,7 +670,7 @@ static bool stabilize_work(struct interaction *env, struct node **nodes, size_t 
 {
     bool worked = false;
     for (size_t i = 0; i < n; i++) {
-        struct queue *work = is_apply ? &nodes[i]->apply_work : &nodes[i]->append_work;
+        struct post_queue *work = is_apply ? &nodes[i]->apply_work : &nodes[i]->append_work;
         if (work->len > 0) {
             say(env, "> %" PRIu64 " processing %s thread\n", nodes[i]->config.id,
                 is_apply ? "apply" : "append");
@@ -917,7 +831,7 @@ static void cmd_send_snapshot(struct interaction *env, const struct script_cmd *
     text_message(&text, "", &p->t);
     say(env, "%s", buf_cstr(&text));
     buf_deinit(&text);
-    queue_push(&env->network, p);
+    post_queue_push(&env->network, p);
 }
 
 static void cmd_read_index(struct interaction *env, const struct script_cmd *cmd)
@@ -932,8 +846,8 @@ static void cmd_read_index(struct interaction *env, const struct script_cmd *cmd
 /* What was handed out but not written is gone, and so is all that waits for it. */
 static void cmd_crash(struct node *n)
 {
-    queue_deinit(&n->append_work);
-    queue_deinit(&n->apply_work);
+    post_queue_deinit(&n->append_work);
+    post_queue_deinit(&n->apply_work);
     n->read_count = 0;
     raft_destroy(n->raft);
     boot_node(n);
@@ -1049,12 +963,12 @@ void interaction_destroy(struct interaction *env)
 {
     for (size_t i = 0; i < env->node_count; i++) {
         struct node *n = env->nodes[i];
-        queue_deinit(&n->append_work);
-        queue_deinit(&n->apply_work);
+        post_queue_deinit(&n->append_work);
+        post_queue_deinit(&n->apply_work);
         raft_store_deinit(&n->store);
         raft_destroy(n->raft);
         mem_free(n);
     }
-    queue_deinit(&env->network);
+    post_queue_deinit(&env->network);
     mem_free(env);
 }
