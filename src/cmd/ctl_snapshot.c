@@ -239,7 +239,7 @@ int ctl_run_snapshot_status(struct cli_ctx *ctx)
     if (rc != 0) {
         return rc;
     }
-    if (utl_status(c->env->disk, ctl_cstr(c, ctx->args[0]), &st, &c->fail.text) != 0) {
+    if (utl_status(c->env, ctl_cstr(c, ctx->args[0]), &st, &c->fail.text) != 0) {
         return CTL_RC_ERROR;
     }
     return ctl_printed(c, print_db_status(&c->printer,

@@ -3,6 +3,7 @@
  * cmd/print_cluster: members, endpoints, alarms, leadership, downgrade, and the tables of etcdutl.
  */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/log.h"
 #include "cmd/print_impl.h"
