@@ -9,7 +9,7 @@ import re
 import sys
 
 LAYER = {
-    'base': 0, 'env': 1, 'wire': 1, 'metrics': 1, 'raft': 1, 'bolt': 2, 'wal': 2, 'snap': 2,
+    'base': 0, 'env': 1, 'wire': 1, 'metrics': 1, 'raft': 1, 'bolt': 2, 'wal': 2, 'snap': 3,
     'tls': 2, 'http': 2, 'os': 2, 'backend': 3, 'grpc': 3, 'schema': 4, 'rpc': 4, 'lease': 5,
     'auth': 5, 'member': 5, 'client': 5, 'mvcc': 6, 'apply': 7, 'core': 8, 'peer': 9, 'service': 9,
     'gateway': 10, 'server': 11, 'cmd': 12,

@@ -213,6 +213,26 @@ bool backend_is_dirty(const struct backend *b)
            b->sealed_index > b->taken_index;
 }
 
+bool backend_is_busy(const struct backend *b)
+{
+    return b->running != NULL || b->is_defragmenting;
+}
+
+uint64_t backend_position(const struct backend *b)
+{
+    return b->tail.records.end + b->tail.ops.end;
+}
+
+uint64_t backend_committed_position(const struct backend *b)
+{
+    return b->tail.records.first + b->tail.ops.first;
+}
+
+uint64_t backend_due_ms(const struct backend *b)
+{
+    return b->first_seal_ms == 0 ? UINT64_MAX : b->first_seal_ms - 1 + b->batch_interval_ms;
+}
+
 uint64_t backend_committed_index(const struct backend *b)
 {
     return b->committed_index;

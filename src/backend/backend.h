@@ -99,8 +99,16 @@ void backend_seal(struct backend *b, uint64_t index, uint64_t term, uint64_t now
 /* True when apply must wait: LIMIT_TAIL_BYTES or LIMIT_TAIL_BATCHES reached. */
 bool backend_is_full(const struct backend *b);
 size_t backend_tail_bytes(const struct backend *b);
+/* Counts everything sealed or being sealed; what was there at position p is durable in the file when
+ * backend_committed_position() >= p. */
+uint64_t backend_position(const struct backend *b);
+uint64_t backend_committed_position(const struct backend *b);
+/* When the batch that waits becomes due by its interval; UINT64_MAX: nothing waits. */
+uint64_t backend_due_ms(const struct backend *b);
 /* Operations and index movement not yet handed over. */
 bool backend_is_dirty(const struct backend *b);
+/* A batch or a defragmentation is under way. */
+bool backend_is_busy(const struct backend *b);
 
 /* ---- hand-over ---- */
 

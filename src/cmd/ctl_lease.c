@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cmd/ctl_lease: lease grant, revoke, timetolive, list.
+ */
+#include "cmd/ctl.h"
+#include "cmd/print_text.h"
+
+static int lease_id(struct ctl *c, int64_t *out)
+{
+    struct buf reason = BUF_INIT;
+    int rc = 0;
+    if (text_parse_i64(c->cli->args[0], 16, out, &reason) != 0) {
+        rc = ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "bad lease ID arg (%s), expecting ID in Hex",
+                      buf_cstr(&reason));
+    }
+    buf_deinit(&reason);
+    return rc;
+}
+
+/* "failed to grant lease (REASON)" */
+static int wrap(struct ctl *c, int rc, const char *what)
+{
+    return rc != CTL_RC_ERROR
+               ? rc
+               : ctl_fail(&c->fail, rc, "failed to %s lease (%s)", what,
+                          ctl_cstr(c, buf_slice(&c->fail.text)));
+}
+
+int ctl_run_lease_grant(struct cli_ctx *ctx)
+{
+    struct ctl *c = ctl_of(ctx);
+    struct client *client;
+    struct buf reason = BUF_INIT;
+    Etcdserverpb__LeaseGrantRequest req = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
+    Etcdserverpb__LeaseGrantResponse resp;
+    int rc = ctl_need_args(c, 1, "lease grant command needs TTL argument");
+    if (rc == 0 && text_parse_i64(ctx->args[0], 10, &req.ttl, &reason) != 0) {
+        rc = ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "bad TTL (%s)", buf_cstr(&reason));
+    }
+    buf_deinit(&reason);
+    rc = rc != 0 ? rc : ctl_connect(c, &client);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = ctl_ask_pb(c, client, "/etcdserverpb.Lease/LeaseGrant", 0, &req.base,
+                    &etcdserverpb__lease_grant_response__descriptor, &resp.base, NULL);
+    rc = rc != 0 ? wrap(c, rc, "grant") : ctl_printed(c, print_lease_grant(&c->printer, &resp));
+    client_destroy(client);
+    return rc;
+}
+
+int ctl_run_lease_revoke(struct cli_ctx *ctx)
+{
+    struct ctl *c = ctl_of(ctx);
+    struct client *client;
+    Etcdserverpb__LeaseRevokeRequest req = ETCDSERVERPB__LEASE_REVOKE_REQUEST__INIT;
+    Etcdserverpb__LeaseRevokeResponse resp;
+    int rc = ctl_need_args(c, 1, "lease revoke command needs 1 argument");
+    rc = rc != 0 ? rc : lease_id(c, &req.id);
+    rc = rc != 0 ? rc : ctl_connect(c, &client);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = ctl_ask_pb(c, client, "/etcdserverpb.Lease/LeaseRevoke", 0, &req.base,
+                    &etcdserverpb__lease_revoke_response__descriptor, &resp.base, NULL);
+    rc = rc != 0 ? wrap(c, rc, "revoke")
+                 : ctl_printed(c, print_lease_revoke(&c->printer, req.id, &resp));
+    client_destroy(client);
+    return rc;
+}
+
+/* Failures of these two calls end with 2. */
+static int as_bad_connection(struct ctl *c, int rc)
+{
+    return rc == CTL_RC_ERROR ? (c->fail.rc = CTL_RC_BAD_CONNECTION) : rc;
+}
+
+int ctl_run_lease_time_to_live(struct cli_ctx *ctx)
+{
+    struct ctl *c = ctl_of(ctx);
+    struct client *client;
+    Etcdserverpb__LeaseTimeToLiveRequest req = ETCDSERVERPB__LEASE_TIME_TO_LIVE_REQUEST__INIT;
+    Etcdserverpb__LeaseTimeToLiveResponse resp;
+    int rc = ctl_need_args(c, 1, "lease timetolive command needs lease ID as argument");
+    rc = rc != 0 ? rc : ctl_connect(c, &client);
+    if (rc != 0) {
+        return rc;
+    }
+    req.keys = cli_bool(ctx, "keys");
+    rc = lease_id(c, &req.id);
+    if (rc == 0) {
+        rc = ctl_ask_pb(c, client, "/etcdserverpb.Lease/LeaseTimeToLive",
+                        CTL_READ | CTL_NO_TIMEOUT, &req.base,
+                        &etcdserverpb__lease_time_to_live_response__descriptor, &resp.base, NULL);
+        rc = rc != 0 ? as_bad_connection(c, rc)
+                     : ctl_printed(c, print_lease_time_to_live(&c->printer, &resp, req.keys));
+    }
+    client_destroy(client);
+    return rc;
+}
+
+int ctl_run_lease_list(struct cli_ctx *ctx)
+{
+    struct ctl *c = ctl_of(ctx);
+    struct client *client;
+    Etcdserverpb__LeaseLeasesRequest req = ETCDSERVERPB__LEASE_LEASES_REQUEST__INIT;
+    Etcdserverpb__LeaseLeasesResponse resp;
+    int rc = ctl_connect(c, &client);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = ctl_ask_pb(c, client, "/etcdserverpb.Lease/LeaseLeases", CTL_READ | CTL_NO_TIMEOUT,
+                    &req.base, &etcdserverpb__lease_leases_response__descriptor, &resp.base, NULL);
+    rc = rc != 0 ? as_bad_connection(c, rc)
+                 : ctl_printed(c, print_lease_list(&c->printer, &resp));
+    client_destroy(client);
+    return rc;
+}
