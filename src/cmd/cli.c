@@ -233,6 +233,9 @@ bool cli_parse(struct cli_ctx *ctx, const struct slice *args, size_t count, int 
         if (!ctx->app->root->is_silenced) {
             buf_printf(&ctx->err, "Run '%s --help' for usage.\n", ctx->app->name);
         }
+        if (ctx->app->is_error_repeated) {
+            say_error(ctx, &reason);
+        }
         buf_deinit(&reason);
         return false;
     }

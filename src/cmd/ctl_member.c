@@ -7,6 +7,7 @@
 #include "cmd/ctl.h"
 #include "cmd/ctl_kv_req.h"
 #include "cmd/print_text.h"
+#include "member/url.h"
 
 enum { URLS_MAX = 1024 };
 
@@ -41,6 +42,23 @@ static int peer_urls(struct ctl *c, char ***out, size_t *out_count)
     *out = list;
     *out_count = count;
     return 0;
+}
+
+/* The reference's client checks the URLs itself, once it is connected. */
+static int check_urls(struct ctl *c, char *const *urls, size_t count)
+{
+    struct strs given = {0};
+    struct strs checked = {0};
+    struct buf why = BUF_INIT;
+    for (size_t i = 0; i < count; i++) {
+        strs_add(&given, slice_cstr(urls[i]));
+    }
+    int err = urls_check(&given, &checked, &why);
+    int rc = err == 0 ? 0 : ctl_fail(&c->fail, CTL_RC_ERROR, "%s", buf_cstr(&why));
+    strs_deinit(&given);
+    strs_deinit(&checked);
+    buf_deinit(&why);
+    return rc;
 }
 
 int ctl_run_member_list(struct cli_ctx *ctx)
@@ -101,8 +119,10 @@ int ctl_run_member_add(struct cli_ctx *ctx)
     }
     struct buf raw = BUF_INIT;
     req.islearner = cli_bool(ctx, "learner");
-    rc = ctl_ask_pb(c, client, "/etcdserverpb.Cluster/MemberAdd", 0, &req.base,
-                    &etcdserverpb__member_add_response__descriptor, &resp.base, &raw);
+    rc = check_urls(c, req.peerurls, req.n_peerurls);
+    rc = rc != 0 ? rc
+                 : ctl_ask_pb(c, client, "/etcdserverpb.Cluster/MemberAdd", 0, &req.base,
+                              &etcdserverpb__member_add_response__descriptor, &resp.base, &raw);
     rc = rc != 0 ? rc
                  : ctl_printed(c, print_member_add(&c->printer, buf_slice(&raw), &resp,
                                                    ctx->args[0], cli_text(ctx, "peer-urls")));
@@ -154,6 +174,8 @@ int ctl_run_member_update(struct cli_ctx *ctx)
     Etcdserverpb__MemberUpdateRequest req = ETCDSERVERPB__MEMBER_UPDATE_REQUEST__INIT;
     int rc = member_id(c, &req.id);
     rc = rc != 0 ? rc : peer_urls(c, &req.peerurls, &req.n_peerurls);
+    rc = rc != 0 ? rc : ctl_settings(c);
+    rc = rc != 0 ? rc : check_urls(c, req.peerurls, req.n_peerurls);
     return rc != 0 ? rc
                    : change(c, "/etcdserverpb.Cluster/MemberUpdate", &req.base,
                             &etcdserverpb__member_update_response__descriptor, req.id,
