@@ -20,10 +20,9 @@ static int lease_id(struct ctl *c, int64_t *out)
 /* "failed to grant lease (REASON)" */
 static int wrap(struct ctl *c, int rc, const char *what)
 {
-    return rc != CTL_RC_ERROR
-               ? rc
-               : ctl_fail(&c->fail, rc, "failed to %s lease (%s)", what,
-                          ctl_cstr(c, buf_slice(&c->fail.text)));
+    return rc != CTL_RC_ERROR ? rc
+                              : ctl_fail(&c->fail, rc, "failed to %s lease (%s)", what,
+                                         ctl_cstr(c, buf_slice(&c->fail.text)));
 }
 
 int ctl_run_lease_grant(struct cli_ctx *ctx)
@@ -89,9 +88,9 @@ int ctl_run_lease_time_to_live(struct cli_ctx *ctx)
     req.keys = cli_bool(ctx, "keys");
     rc = lease_id(c, &req.id);
     if (rc == 0) {
-        rc = ctl_ask_pb(c, client, "/etcdserverpb.Lease/LeaseTimeToLive",
-                        CTL_READ | CTL_NO_TIMEOUT, &req.base,
-                        &etcdserverpb__lease_time_to_live_response__descriptor, &resp.base, NULL);
+        rc = ctl_ask_pb(c, client, "/etcdserverpb.Lease/LeaseTimeToLive", CTL_READ | CTL_NO_TIMEOUT,
+                        &req.base, &etcdserverpb__lease_time_to_live_response__descriptor,
+                        &resp.base, NULL);
         rc = rc != 0 ? as_bad_connection(c, rc)
                      : ctl_printed(c, print_lease_time_to_live(&c->printer, &resp, req.keys));
     }
@@ -111,8 +110,7 @@ int ctl_run_lease_list(struct cli_ctx *ctx)
     }
     rc = ctl_ask_pb(c, client, "/etcdserverpb.Lease/LeaseLeases", CTL_READ | CTL_NO_TIMEOUT,
                     &req.base, &etcdserverpb__lease_leases_response__descriptor, &resp.base, NULL);
-    rc = rc != 0 ? as_bad_connection(c, rc)
-                 : ctl_printed(c, print_lease_list(&c->printer, &resp));
+    rc = rc != 0 ? as_bad_connection(c, rc) : ctl_printed(c, print_lease_list(&c->printer, &resp));
     client_destroy(client);
     return rc;
 }

@@ -144,8 +144,8 @@ static int change(struct ctl *c, const char *method, const ProtobufCMessage *req
     }
     rc = ctl_ask_pb(c, client, method, 0, req, desc, &resp.base, &raw);
     rc = rc != 0 ? rc
-                 : ctl_printed(c, print_member_change(&c->printer, buf_slice(&raw), id, what,
-                                                      &resp.base));
+                 : ctl_printed(
+                       c, print_member_change(&c->printer, buf_slice(&raw), id, what, &resp.base));
     client_destroy(client);
     buf_deinit(&raw);
     return rc;
@@ -162,10 +162,10 @@ int ctl_run_member_remove(struct cli_ctx *ctx)
     struct ctl *c = ctl_of(ctx);
     Etcdserverpb__MemberRemoveRequest req = ETCDSERVERPB__MEMBER_REMOVE_REQUEST__INIT;
     int rc = member_id(c, &req.id);
-    return rc != 0 ? rc
-                   : change(c, "/etcdserverpb.Cluster/MemberRemove", &req.base,
-                            &etcdserverpb__member_remove_response__descriptor, req.id,
-                            "removed from");
+    return rc != 0
+               ? rc
+               : change(c, "/etcdserverpb.Cluster/MemberRemove", &req.base,
+                        &etcdserverpb__member_remove_response__descriptor, req.id, "removed from");
 }
 
 int ctl_run_member_update(struct cli_ctx *ctx)
@@ -176,10 +176,10 @@ int ctl_run_member_update(struct cli_ctx *ctx)
     rc = rc != 0 ? rc : peer_urls(c, &req.peerurls, &req.n_peerurls);
     rc = rc != 0 ? rc : ctl_settings(c);
     rc = rc != 0 ? rc : check_urls(c, req.peerurls, req.n_peerurls);
-    return rc != 0 ? rc
-                   : change(c, "/etcdserverpb.Cluster/MemberUpdate", &req.base,
-                            &etcdserverpb__member_update_response__descriptor, req.id,
-                            "updated in");
+    return rc != 0
+               ? rc
+               : change(c, "/etcdserverpb.Cluster/MemberUpdate", &req.base,
+                        &etcdserverpb__member_update_response__descriptor, req.id, "updated in");
 }
 
 int ctl_run_member_promote(struct cli_ctx *ctx)
@@ -187,8 +187,8 @@ int ctl_run_member_promote(struct cli_ctx *ctx)
     struct ctl *c = ctl_of(ctx);
     Etcdserverpb__MemberPromoteRequest req = ETCDSERVERPB__MEMBER_PROMOTE_REQUEST__INIT;
     int rc = member_id(c, &req.id);
-    return rc != 0 ? rc
-                   : change(c, "/etcdserverpb.Cluster/MemberPromote", &req.base,
-                            &etcdserverpb__member_promote_response__descriptor, req.id,
-                            "promoted in");
+    return rc != 0
+               ? rc
+               : change(c, "/etcdserverpb.Cluster/MemberPromote", &req.base,
+                        &etcdserverpb__member_promote_response__descriptor, req.id, "promoted in");
 }

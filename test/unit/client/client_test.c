@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test/unit/client/client_test: failover, retry and deadlines over fake channels and a fake clock.
- * The fakes below stand for rpc/rpc_client and grpc/client; the test says when a channel comes up and
- * how a call ends.
+ * The fakes below stand for rpc/rpc_client and grpc/client; the test says when a channel comes up
+ * and how a call ends.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,8 @@
 
 enum { CHANNELS_MAX = 64, CALLS_MAX = 512, DEFERRED_MAX = 16 };
 
-/* ---- fake env ------------------------------------------------------------------------------------- */
+/* ---- fake env
+ * ------------------------------------------------------------------------------------- */
 
 struct deferred {
     void (*fn)(void *arg);
@@ -54,7 +55,8 @@ static void fake_fill(struct env_rand *r, void *out, size_t len)
 static void fake_stop(struct env_exec *e, struct env_timer *t)
 {
     (void)e;
-    LIST_FOREACH(&world.timers, n) {
+    LIST_FOREACH(&world.timers, n)
+    {
         struct armed *a = LIST_ENTRY(n, struct armed, node);
         if (a->timer == t) {
             list_remove(n);
@@ -102,7 +104,8 @@ static void pass(uint64_t ms)
     run_deferred();
     for (;;) {
         struct armed *next = NULL;
-        LIST_FOREACH(&world.timers, n) {
+        LIST_FOREACH(&world.timers, n)
+        {
             struct armed *a = LIST_ENTRY(n, struct armed, node);
             if (a->at_ms <= end && (next == NULL || a->at_ms < next->at_ms)) {
                 next = a;
@@ -121,7 +124,8 @@ static void pass(uint64_t ms)
     world.now_ms = end;
 }
 
-/* ---- fake channels and calls ------------------------------------------------------------------------ */
+/* ---- fake channels and calls
+ * ------------------------------------------------------------------------ */
 
 struct rpc_channel {
     struct rpc_channel_options opts;
@@ -206,7 +210,8 @@ static void down(size_t i)
     run_deferred();
 }
 
-/* ---- fixture ---------------------------------------------------------------------------------------- */
+/* ---- fixture
+ * ---------------------------------------------------------------------------------------- */
 
 struct result {
     unsigned done;
@@ -277,7 +282,8 @@ static void finish(struct client *c)
     }
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------ */
+/* ---- tests
+ * ------------------------------------------------------------------------------------------ */
 
 static void waits_for_a_connection(void **state)
 {
@@ -373,8 +379,8 @@ static void other_codes_are_final(void **state)
     struct client *c = make(1);
     start(c, &r, true, 0);
     up(0);
-    end_call(&calls[0], GRPC_OUT_OF_RANGE, "etcdserver: mvcc: required revision is a future revision",
-             true);
+    end_call(&calls[0], GRPC_OUT_OF_RANGE,
+             "etcdserver: mvcc: required revision is a future revision", true);
     assert_int_equal(r.done, 1);
     assert_string_equal(r.text, "etcdserver: mvcc: required revision is a future revision");
     start(c, &r, true, 0);

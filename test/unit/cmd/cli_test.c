@@ -247,9 +247,9 @@ static void applies_environment(void **state)
 {
     (void)state;
     static const char *const none[] = {"TOOL_API", NULL};
-    const char *const env[] = {"PATH=x",        "TOOL_WRITE_OUT=json", "TOOL_HEX=maybe",
-                               "TOOL_BOGUS=1",  "TOOL_TIMEOUT=",       "TOOL_API=3",
-                               "TOOL_ENDPOINTS=a,b", NULL};
+    const char *const env[] = {
+        "PATH=x",        "TOOL_WRITE_OUT=json", "TOOL_HEX=maybe",     "TOOL_BOGUS=1",
+        "TOOL_TIMEOUT=", "TOOL_API=3",          "TOOL_ENDPOINTS=a,b", NULL};
     struct seen seen = {0};
     struct line l;
     line_init(&l, "get k");

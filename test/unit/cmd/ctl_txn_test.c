@@ -24,7 +24,8 @@ static void refuses_bad_compares(void **state)
     static const struct bad_line rows[] = {
         {"mod(\"key1\")", "malformed comparison: mod(\"key1\"); got mod(\"key1\")  \"\"", 3},
         {"mod(key1) > \"1\"", "malformed comparison: mod(key1) > \"1\"; got mod(\"\")  \"\"", 3},
-        {"mod(\"key1\") > 1", "malformed comparison: mod(\"key1\") > 1; got mod(\"key1\") > \"\"", 3},
+        {"mod(\"key1\") > 1", "malformed comparison: mod(\"key1\") > 1; got mod(\"key1\") > \"\"",
+         3},
         {"mod \"key1\" > \"1\"", "malformed comparison: mod \"key1\" > \"1\"", 3},
         {"foo(\"key1\") = \"1\"",
          "malformed comparison: foo(\"key1\") = \"1\" (unknown target foo)", 3},
@@ -32,7 +33,8 @@ static void refuses_bad_compares(void **state)
         {"mod(\"k\")> \"1\"", "malformed comparison: mod(\"k\")> \"1\"; got mod(\"k\")  \"\"", 3},
         {"mod(\"k\") >\"1\" x",
          "malformed comparison: mod(\"k\") >\"1\" x; got mod(\"k\") >\"1\" \"\"", 3},
-        {"mod (\"k\") > \"1\"", "malformed comparison: mod (\"k\") > \"1\" (unknown target mod )", 3},
+        {"mod (\"k\") > \"1\"", "malformed comparison: mod (\"k\") > \"1\" (unknown target mod )",
+         3},
         /* The reference panics here. */
         {"mod(\"k\") >= \"1\"", "malformed comparison: mod(\"k\") >= \"1\"", 3},
     };
@@ -57,8 +59,8 @@ static void takes_compares(void **state)
     struct wire_compare c;
     arena_init(&a, 0);
     ctl_fail_init(&fail);
-    assert_int_equal(ctl_txn_compare(slice_cstr("mod( \"k\\x001\")   <  \"-5\" rest"), &a, &c, &fail),
-                     0);
+    assert_int_equal(
+        ctl_txn_compare(slice_cstr("mod( \"k\\x001\")   <  \"-5\" rest"), &a, &c, &fail), 0);
     assert_true(slice_equal(c.key, slice_make("k\0001", 3)));
     assert_int_equal(c.target, WIRE_COMPARE_MOD);
     assert_int_equal(c.result, WIRE_LESS);
@@ -123,8 +125,7 @@ static void refuses_bad_requests(void **state)
         {"put a b --lease zz",
          "bad lease ID (strconv.ParseInt: parsing \"zz\": invalid syntax), expecting ID in Hex",
          CTL_RC_BAD_ARGS},
-        {"del x y z",
-         "del command needs one argument as key and an optional argument as range_end",
+        {"del x y z", "del command needs one argument as key and an optional argument as range_end",
          CTL_RC_BAD_ARGS},
         {"get a --order up", "bad sort order up", CTL_RC_BAD_FEATURE},
         {"get k -w json", "invalid txn request: get k -w json", CTL_RC_INVALID_INPUT},
@@ -151,7 +152,8 @@ static void takes_requests(void **state)
     struct wire_op op;
     arena_init(&a, 0);
     ctl_fail_init(&fail);
-    assert_int_equal(ctl_txn_op(slice_cstr("put \"k 1\" v --lease 7c --prev-kv"), &a, &op, &fail), 0);
+    assert_int_equal(ctl_txn_op(slice_cstr("put \"k 1\" v --lease 7c --prev-kv"), &a, &op, &fail),
+                     0);
     assert_int_equal(op.kind, WIRE_OP_PUT);
     assert_true(slice_equal_cstr(op.put.key, "k 1"));
     assert_int_equal(op.put.lease, 0x7c);
@@ -160,7 +162,8 @@ static void takes_requests(void **state)
     assert_int_equal(ctl_txn_op(slice_cstr("pu k v"), &a, &op, &fail), 0);
     assert_false(op.put.prev_kv);
     assert_int_equal(op.put.lease, 0);
-    assert_int_equal(ctl_txn_op(slice_cstr("get --prefix \"ab\\xff\" --limit=3"), &a, &op, &fail), 0);
+    assert_int_equal(ctl_txn_op(slice_cstr("get --prefix \"ab\\xff\" --limit=3"), &a, &op, &fail),
+                     0);
     assert_int_equal(op.kind, WIRE_OP_RANGE);
     assert_true(slice_equal_cstr(op.range.range_end, "ac"));
     assert_int_equal(op.range.limit, 3);

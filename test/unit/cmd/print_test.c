@@ -41,7 +41,8 @@ static void fixture_deinit(struct fixture *f)
     arena_deinit(&f->arena);
 }
 
-/* ---- the captured cases -------------------------------------------------------------------------- */
+/* ---- the captured cases
+ * -------------------------------------------------------------------------- */
 
 #define UNPACK(f, raw, name, resp)                                                                 \
     assert_int_equal(                                                                              \
@@ -207,7 +208,8 @@ static void prints_what_the_reference_prints(void **state)
     buf_deinit(&c.want);
 }
 
-/* ---- answers without protobuf output --------------------------------------------------------------- */
+/* ---- answers without protobuf output
+ * --------------------------------------------------------------- */
 
 static void prints_health(void **state)
 {
@@ -388,9 +390,12 @@ static void prints_databases(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prints_what_the_reference_prints), cmocka_unit_test(prints_health),
-        cmocka_unit_test(prints_status),                    cmocka_unit_test(prints_leases),
-        cmocka_unit_test(prints_alarms),                    cmocka_unit_test(prints_databases),
+        cmocka_unit_test(prints_what_the_reference_prints),
+        cmocka_unit_test(prints_health),
+        cmocka_unit_test(prints_status),
+        cmocka_unit_test(prints_leases),
+        cmocka_unit_test(prints_alarms),
+        cmocka_unit_test(prints_databases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
