@@ -233,8 +233,7 @@ const struct cli_value *cli_value(const struct cli_ctx *ctx, const char *name)
             return &ctx->values[i];
         }
     }
-    ensure(!"a flag that the command does not have");
-    return NULL;
+    ensure_failed("the command has this flag", __FILE__, __LINE__);
 }
 
 bool cli_bool(const struct cli_ctx *ctx, const char *name)
