@@ -128,6 +128,7 @@ void cairn_client_close(struct cairn_client *c)
     }
     if (c->client != NULL) {
         client_destroy(c->client);
+        os_loop_run_for(c->env, 0); /* connections are given back by the loop */
     }
     os_env_destroy(c->env);
     client_error_deinit(&c->error);
