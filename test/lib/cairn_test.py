@@ -83,6 +83,18 @@ class Server:
             time.sleep(0.02)
         raise AssertionError('not ready:\n' + self.log()[-3000:])
 
+    def wait_listening(self):
+        """Ready, also with an alarm active (then /health says 503)."""
+        end = time.monotonic() + HANG_S
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                if self.get('/version', timeout=2)[0] == 200:
+                    return self
+            except OSError:
+                pass
+            time.sleep(0.02)
+        raise AssertionError('not ready:\n' + self.log()[-3000:])
+
     def log(self):
         return self.log_path.read_text(errors='replace')
 
