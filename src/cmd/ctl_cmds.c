@@ -44,6 +44,11 @@ static const struct cli_flag hashkv_flags[] = {
     FLAGS_END,
 };
 
+static const struct cli_flag keep_alive_flags[] = {
+    {"once", 0, CLI_BOOL, NULL, "renew it once and end"},
+    FLAGS_END,
+};
+
 static const struct cli_flag time_to_live_flags[] = {
     {"keys", 0, CLI_BOOL, NULL, "also list the keys of the lease"},
     FLAGS_END,
@@ -124,6 +129,10 @@ static const struct cli_cmd lease_cmds[] = {
      .flags = time_to_live_flags,
      .run = ctl_run_lease_time_to_live},
     {.use = "list", .brief = "List the ids of all leases", .run = ctl_run_lease_list},
+    {.use = "keep-alive [options] <leaseID>",
+     .brief = "Renew a lease again and again",
+     .flags = keep_alive_flags,
+     .run = ctl_run_lease_keep_alive},
     END,
 };
 
