@@ -288,8 +288,11 @@ static void put_utf8(struct buf *out, uint32_t c)
 static size_t utf8_len(const uint8_t *p, const uint8_t *end, uint32_t *out)
 {
     uint8_t c = *p;
-    size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3
-               : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+    size_t n = c < 0x80                ? 1
+               : c >= 0xc2 && c < 0xe0 ? 2
+               : c >= 0xe0 && c < 0xf0 ? 3
+               : c >= 0xf0 && c < 0xf5 ? 4
+                                       : 0;
     if (n == 0 || (size_t)(end - p) < n) {
         return 0;
     }
@@ -318,9 +321,10 @@ static bool hex4(struct json_reader *r, uint32_t *out)
     uint32_t v = 0;
     for (int i = 0; i < 4; i++) {
         uint8_t c = *r->p++;
-        uint32_t d = c >= '0' && c <= '9' ? (uint32_t)(c - '0')
+        uint32_t d = c >= '0' && c <= '9'   ? (uint32_t)(c - '0')
                      : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
-                     : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10) : 16;
+                     : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
+                                            : 16;
         if (d == 16) {
             return bad(r);
         }

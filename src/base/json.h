@@ -2,11 +2,10 @@
  *
  * base/json: pull reader for JSON from files and peers, and a writer of Go's strings.
  *
- * Problem     Member ids are 64-bit numbers: a DOM that keeps signed or floating numbers loses them.
- *             And what Go's encoding/json takes must be taken: any order, unknown keys, any case,
- *             null for anything.
- * Design      The caller walks: begin, next, read or skip.  Nothing is allocated but the buf of a
- *             string.  The reader remembers the first error; every call after it is a no-op that
+ * Problem     Member ids are 64-bit numbers: a DOM that keeps signed or floating numbers loses
+ * them. And what Go's encoding/json takes must be taken: any order, unknown keys, any case, null
+ * for anything. Design      The caller walks: begin, next, read or skip.  Nothing is allocated but
+ * the buf of a string.  The reader remembers the first error; every call after it is a no-op that
  *             returns false, so a walk needs one check at its end (json_end).
  *
  *                 json_init(&r, in);
@@ -27,7 +26,15 @@
 
 enum { JSON_DEPTH_MAX = 64 };
 
-enum json_kind { JSON_NONE, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_kind {
+    JSON_NONE,
+    JSON_NULL,
+    JSON_BOOL,
+    JSON_NUMBER,
+    JSON_STRING,
+    JSON_ARRAY,
+    JSON_OBJECT
+};
 
 struct json_reader {
     const uint8_t *p;

@@ -27,9 +27,8 @@ int member_bootstrap_build(const struct membership *ms, enum raftpb_emission em,
     for (size_t i = 0; i < ms->count; i++) {
         struct buf json = BUF_INIT;
         member_json(&json, &ms->members[i]);
-        const struct raft_conf_change cc = {.type = RAFT_CONF_ADD_NODE,
-                                            .node_id = ms->members[i].id,
-                                            .context = buf_slice(&json)};
+        const struct raft_conf_change cc = {
+            .type = RAFT_CONF_ADD_NODE, .node_id = ms->members[i].id, .context = buf_slice(&json)};
         push_change(&b, &cc, (struct raft_entry_id){1, i + 1}, em);
         buf_deinit(&json);
         voters->ids[voters->count++] = ms->members[i].id;

@@ -27,9 +27,10 @@ void member_bootstrap_deinit(struct member_bootstrap *b);
 MUST_USE int member_bootstrap_build(const struct membership *ms, enum raftpb_emission em,
                                     bool is_restore, struct member_bootstrap *out);
 
-/* --force-new-cluster: what follows entry `index` so that only self is left.  conf is the snapshot's
- * configuration, entries what the log holds behind it up to index. AddNode(self) first if self is
- * not in it, then RemoveNode of all others, ascending. Only entries and count are set. */
+/* --force-new-cluster: what follows entry `index` so that only self is left.  conf is the
+ * snapshot's configuration, entries what the log holds behind it up to index. AddNode(self) first
+ * if self is not in it, then RemoveNode of all others, ascending. Only entries and count are set.
+ */
 MUST_USE int member_bootstrap_force_new(const struct raft_conf_state *conf,
                                         const struct raft_entry *entries, size_t count,
                                         uint64_t self, raft_term term, raft_index index,

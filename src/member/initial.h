@@ -5,7 +5,8 @@
  *
  * Ownership   The struct owns its strings.   Thread  any.
  * Failure     ERR_INVALID (ERR_MISMATCH for URLs that differ), etcd's text appended to *error.
- * See         cli.md 1.6; peer-protocol 6.1, 6.2; storage-formats 5.6; test/unit/member/initial_test.c.
+ * See         cli.md 1.6; peer-protocol 6.1, 6.2; storage-formats 5.6;
+ * test/unit/member/initial_test.c.
  */
 #ifndef MEMBER_INITIAL_H
 #define MEMBER_INITIAL_H
@@ -25,7 +26,8 @@ struct initial_cluster {
 };
 
 void initial_cluster_deinit(struct initial_cluster *ic);
-MUST_USE int initial_cluster_parse(const char *text, struct initial_cluster *out, struct buf *error);
+MUST_USE int initial_cluster_parse(const char *text, struct initial_cluster *out,
+                                   struct buf *error);
 const struct initial_member *initial_cluster_find(const struct initial_cluster *ic,
                                                   const char *name);
 bool initial_cluster_has_duplicate_url(const struct initial_cluster *ic);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * member/member: who is in the cluster: members, their JSON and ids, and what a configuration change
- * does to the list.
+ * member/member: who is in the cluster: members, their JSON and ids, and what a configuration
+ * change does to the list.
  *
  * Problem     Every member must compute the same ids and write the same JSON, and must refuse the
  *             same configuration changes, or clusters diverge.
  * Design      struct membership is a plain value: members ascending by id, removed ids ascending.
- *             conf_change_check answers as etcd's apply does; conf_change_apply changes the list and
- *             says what happened, so that the caller writes it (member_put, schema_remove_member)
- *             and starts or stops the peer.
- * Invariants  I1 ids ascending and unique; I2 no id is both member and removed; (membership_check)
- * Ownership   A member owns its strings, a membership its members.
+ *             conf_change_check answers as etcd's apply does; conf_change_apply changes the list
+ * and says what happened, so that the caller writes it (member_put, schema_remove_member) and
+ * starts or stops the peer. Invariants  I1 ids ascending and unique; I2 no id is both member and
+ * removed; (membership_check) Ownership   A member owns its strings, a membership its members.
  * Thread      core (main loop); pure functions otherwise.
  * Limits      SCHEMA_MEMBERS_MAX, SCHEMA_REMOVED_MAX, MEMBER_URLS_MAX.
  * Failure     ERR_MALFORMED for JSON that cannot be read (a member that applies such an entry must
@@ -48,7 +47,8 @@ void member_json(struct buf *out, const struct member *m);
 /* Any order, any case of keys, unknown keys skipped; id keeps its value when there is none in the
  * text, so set it before from the bucket's key. *m must be initialised; untouched on failure. */
 MUST_USE int member_json_parse(struct slice json, struct member *m);
-/* {"peerURLs":..,"isLearner":..} and {"name":..,"clientURLs":..}: the two leaves of the v2 store. */
+/* {"peerURLs":..,"isLearner":..} and {"name":..,"clientURLs":..}: the two leaves of the v2 store.
+ */
 void member_raft_attributes_json(struct buf *out, const struct member *m);
 void member_attributes_json(struct buf *out, const struct member *m);
 
@@ -104,8 +104,9 @@ void member_put(struct backend *b, const struct member *m);
 
 /* ---- configuration changes (peer-protocol 4.7) ---- */
 
-/* 0, ERR_RPC_MEMBER_NOT_FOUND (also: removed before), ERR_RPC_MEMBER_EXISTS, ERR_RPC_PEER_URL_EXISTS,
- * ERR_RPC_TOO_MANY_LEARNERS, ERR_RPC_MEMBER_NOT_LEARNER; ERR_MALFORMED: the context, halt. */
+/* 0, ERR_RPC_MEMBER_NOT_FOUND (also: removed before), ERR_RPC_MEMBER_EXISTS,
+ * ERR_RPC_PEER_URL_EXISTS, ERR_RPC_TOO_MANY_LEARNERS, ERR_RPC_MEMBER_NOT_LEARNER; ERR_MALFORMED:
+ * the context, halt. */
 MUST_USE int membership_conf_change_check(const struct membership *ms,
                                           const struct raft_conf_change *cc, size_t max_learners);
 

@@ -214,8 +214,7 @@ void membership_remove(struct membership *ms, uint64_t id)
     if (at < ms->count && ms->members[at].id == id) {
         member_deinit(&ms->members[at]);
         ms->count--;
-        memmove(&ms->members[at], &ms->members[at + 1],
-                (ms->count - at) * sizeof(ms->members[0]));
+        memmove(&ms->members[at], &ms->members[at + 1], (ms->count - at) * sizeof(ms->members[0]));
     }
     membership_mark_removed(ms, id);
 }
@@ -350,8 +349,7 @@ int membership_set_attributes(struct membership *ms, uint64_t id, const char *na
         if (!membership_is_removed(ms, id)) {
             return ERR_NOT_FOUND;
         }
-        log_warn("skipped attributes update of removed member",
-                 LOG_HEX("updated-peer-id", id));
+        log_warn("skipped attributes update of removed member", LOG_HEX("updated-peer-id", id));
         return ERR_RPC_MEMBER_NOT_FOUND;
     }
     struct strs urls;

@@ -193,7 +193,8 @@ static bool has_port(struct slice host)
     if (host.data[0] == '[') {
         return find(host, ']') == last - 1 && find_last(host, '[') == 0;
     }
-    return find(name, ':') == name.len && find(host, '[') == host.len && find(host, ']') == host.len;
+    return find(name, ':') == name.len && find(host, '[') == host.len &&
+           find(host, ']') == host.len;
 }
 
 /* ---- etcd's rules ---- */

@@ -6,7 +6,7 @@
  *             prefixes ("/registry/pods/..."), and a list must know count and bytes of what it will
  *             send before it walks anything.
  * Design      Nodes of 64.  Each node knows how many leading bytes all its keys share (skip) and
- * holds the 8 bytes behind them of every key as a number (head), so a search compares numbers in a
+ * holds the 4 bytes behind them of every key as a number (head), so a search compares numbers in a
  * row and looks at a record only for equal heads.  Leaves point to records; inner nodes own short
  * separators, which need not be keys.  Every inner slot holds count and bytes of the living keys
  * below it.  A node that is split by an insertion at its end stays full: keys that arrive in order

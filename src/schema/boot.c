@@ -185,9 +185,9 @@ int schema_boot_load(struct bolt_tx *tx, struct schema_boot *out)
         enum schema_bucket bucket;
         on_pair_fn fn;
     } steps[] = {
-        {SCHEMA_META, on_meta},       {SCHEMA_CLUSTER, on_cluster},
-        {SCHEMA_MEMBERS, on_member},  {SCHEMA_MEMBERS_REMOVED, on_removed},
-        {SCHEMA_ALARM, on_alarm},     {SCHEMA_LEASE, on_lease},
+        {SCHEMA_META, on_meta},      {SCHEMA_CLUSTER, on_cluster},
+        {SCHEMA_MEMBERS, on_member}, {SCHEMA_MEMBERS_REMOVED, on_removed},
+        {SCHEMA_ALARM, on_alarm},    {SCHEMA_LEASE, on_lease},
         {SCHEMA_AUTH, on_auth},
     };
     memset(out, 0, sizeof(*out));

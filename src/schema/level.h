@@ -6,7 +6,8 @@
  *             write what one minor version does, and rise only by an explicit act (design.md 1).
  * Design      One row of facts a level; everybody asks the row, nobody compares versions.
  * Thread      any (constants).   Failure  ERR_VERSION: a directory from outside 3.5-3.7.
- * See         storage-formats 2.6, 2.7, 3.4; peer-protocol 0, 3.2, 6.5; test/unit/schema/level_test.c.
+ * See         storage-formats 2.6, 2.7, 3.4; peer-protocol 0, 3.2, 6.5;
+ * test/unit/schema/level_test.c.
  */
 #ifndef SCHEMA_LEVEL_H
 #define SCHEMA_LEVEL_H
@@ -41,8 +42,8 @@ static inline bool semver_is_none(struct semver v)
 
 struct level_rules {
     enum level level;
-    struct semver version;       /* X.Y.0: cluster and storage version at this level */
-    const char *server_version;  /* what Status, /version and peer headers say */
+    struct semver version;      /* X.Y.0: cluster and storage version at this level */
+    const char *server_version; /* what Status, /version and peer headers say */
     enum raftpb_emission emission;
     bool writes_storage_version; /* meta/storageVersion exists from 3.6 on */
     bool message_has_vote;       /* raftpb.Message.13 is always written: 3.6 */
@@ -71,13 +72,14 @@ struct level_storage_step {
     struct semver version; /* to write, for SET */
 };
 
-/* What a member does when the cluster version changes and every 4 s: one minor at a time towards the
- * cluster version.  storage: from level_storage_detect; wal_min: lowest version that can read the
- * log since the last snapshot (none = any).  ERR_AGAIN: going down must wait for a snapshot;
+/* What a member does when the cluster version changes and every 4 s: one minor at a time towards
+ * the cluster version.  storage: from level_storage_detect; wal_min: lowest version that can read
+ * the log since the last snapshot (none = any).  ERR_AGAIN: going down must wait for a snapshot;
  * ERR_NOT_FOUND: the storage version is unknown (no term in the file yet). */
 MUST_USE int level_storage_next(struct semver storage, struct semver cluster, struct semver wal_min,
                                 struct level_storage_step *out);
-/* meta/storageVersion if it parses, else 3.5.0 when consistent_index and a term exist, else none. */
+/* meta/storageVersion if it parses, else 3.5.0 when consistent_index and a term exist, else none.
+ */
 struct semver level_storage_detect(struct slice storage_version, uint64_t consistent_index,
                                    uint64_t term);
 /* Lowest etcd that can interpret the data of a normal entry; none when any can.  Only

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * schema/schema: what stands where in the database: bucket names, keys and values of all buckets but
- * `key`.  Nobody else spells them.
+ * schema/schema: what stands where in the database: bucket names, keys and values of all buckets
+ * but `key`.  Nobody else spells them.
  *
- * Problem     Every name and byte is a contract with etcd 3.5-3.7, and consistent_index and term must
- *             be in every commit.
- * Design      Encoders write into caller's buffers; _put functions go to a backend (applied entries)
- *             or to a batch (what belongs to every commit); schema_boot_load reads at start all that
- *             a member needs but the keys and auth's users and roles.
- * Ownership   struct schema_boot owns what it loaded.
- * Thread      schema_boot_load: the thread that reads the tx; puts: main loop.
- * Limits      SCHEMA_*_MAX: bounds on what a damaged file can make us hold.
+ * Problem     Every name and byte is a contract with etcd 3.5-3.7, and consistent_index and term
+ * must be in every commit. Design      Encoders write into caller's buffers; _put functions go to a
+ * backend (applied entries) or to a batch (what belongs to every commit); schema_boot_load reads at
+ * start all that a member needs but the keys and auth's users and roles. Ownership   struct
+ * schema_boot owns what it loaded. Thread      schema_boot_load: the thread that reads the tx;
+ * puts: main loop. Limits      SCHEMA_*_MAX: bounds on what a damaged file can make us hold.
  * Failure     ERR_CORRUPT for a value that cannot be read, with the bucket in schema_boot.what.
  * See         storage-formats 2; test/unit/schema/.
  */
@@ -41,9 +39,9 @@ enum schema_bucket {
 extern const char *const SCHEMA_BUCKET_NAMES[SCHEMA_BUCKET_COUNT];
 
 enum {
-    SCHEMA_ID_KEY_MAX = 17,     /* hex id and its NUL */
+    SCHEMA_ID_KEY_MAX = 17, /* hex id and its NUL */
     SCHEMA_LEASE_KEY_BYTES = 8,
-    SCHEMA_MEMBERS_MAX = 4096,  /* members; they are at most RAFT_MEMBERS_MAX each kind */
+    SCHEMA_MEMBERS_MAX = 4096, /* members; they are at most RAFT_MEMBERS_MAX each kind */
     SCHEMA_REMOVED_MAX = 1 << 20,
     SCHEMA_ALARMS_MAX = 1 << 16,
     SCHEMA_VALUE_MAX = 1 << 20, /* of a JSON value */
@@ -67,7 +65,11 @@ struct schema_downgrade {
 void schema_downgrade_encode(struct buf *out, const struct schema_downgrade *d);
 MUST_USE int schema_downgrade_decode(struct slice json, struct schema_downgrade *out);
 
-enum schema_alarm_type { SCHEMA_ALARM_NONE = 0, SCHEMA_ALARM_NOSPACE = 1, SCHEMA_ALARM_CORRUPT = 2 };
+enum schema_alarm_type {
+    SCHEMA_ALARM_NONE = 0,
+    SCHEMA_ALARM_NOSPACE = 1,
+    SCHEMA_ALARM_CORRUPT = 2
+};
 
 struct schema_alarm {
     uint64_t member_id;

@@ -40,9 +40,10 @@ int schema_id_parse(struct slice text, uint64_t *out)
     }
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
-        unsigned d = c >= '0' && c <= '9' ? (unsigned)(c - '0')
+        unsigned d = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
                      : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
-                     : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10) : 16;
+                     : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10)
+                                            : 16;
         if (d == 16) {
             return ERR_MALFORMED;
         }

@@ -169,8 +169,8 @@ int snap_decode(struct slice in, struct snap_file *out)
 static int write_tmp(struct env_disk *disk, const char *tmp, struct slice bytes)
 {
     struct env_file *f;
-    int err = disk->ops->open(disk, tmp, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNC, 0666,
-                              &f);
+    int err =
+        disk->ops->open(disk, tmp, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNC, 0666, &f);
     if (err != 0) {
         return err;
     }
@@ -317,8 +317,9 @@ static bool db_index(const char *name, raft_index *out)
     }
     for (size_t i = 0; i < n; i++) {
         char c = name[i];
-        unsigned d = c >= '0' && c <= '9' ? (unsigned)(c - '0')
-                     : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 16;
+        unsigned d = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                     : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
+                                            : 16;
         if (d == 16) {
             return false;
         }
@@ -398,14 +399,13 @@ int snap_db_begin(struct snap_db_writer *w, struct env_disk *disk, const char *d
     char *path = env_path_join(dir, buf_cstr(&name));
     buf_deinit(&name);
     struct env_file *f;
-    int err = disk->ops->open(disk, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_EXCL, 0600,
-                              &f);
+    int err =
+        disk->ops->open(disk, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_EXCL, 0600, &f);
     if (err != 0) {
         mem_free(path);
         return err;
     }
-    *w = (struct snap_db_writer){
-        .disk = disk, .file = f, .dir = mem_strdup(dir), .tmp_path = path};
+    *w = (struct snap_db_writer){.disk = disk, .file = f, .dir = mem_strdup(dir), .tmp_path = path};
     return 0;
 }
 

@@ -6,10 +6,10 @@
  *             metadata and state, is synced, renamed to its name, and the directory is synced.  The
  *             lock belongs to the open file, so the rename keeps it and nothing is reopened.
  *
- *             The spare is made on a work thread (begin / run / end), because allocating and zeroing
- *             64 MB takes longer than a sync.  If the disk is full there is no spare: the segment in
- *             use, which has its blocks, is the reserve in which writing stops in order.  A cut that
- *             finds neither spare nor space is put off, and the segment grows past its size.
+ *             The spare is made on a work thread (begin / run / end), because allocating and
+ * zeroing 64 MB takes longer than a sync.  If the disk is full there is no spare: the segment in
+ *             use, which has its blocks, is the reserve in which writing stops in order.  A cut
+ * that finds neither spare nor space is put off, and the segment grows past its size.
  */
 #include <inttypes.h>
 
@@ -25,8 +25,7 @@ static int publish(struct wal *w, struct wal_name name);
 
 bool wal_spare_begin(struct wal *w, struct wal_spare_job *job)
 {
-    if (w->spare != NULL || w->spare_is_under_way || w->failed != 0 ||
-        w->mode != WAL_MODE_APPEND) {
+    if (w->spare != NULL || w->spare_is_under_way || w->failed != 0 || w->mode != WAL_MODE_APPEND) {
         return false;
     }
     /* Two names in turn: the one published last may still be in use under its old name. */

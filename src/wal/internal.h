@@ -10,8 +10,8 @@
 #include "wal/wal.h"
 
 enum wal_mode {
-    WAL_MODE_READ,    /* opened read-only */
-    WAL_MODE_REPLAY,  /* opened for writing, not yet read to its end */
+    WAL_MODE_READ,   /* opened read-only */
+    WAL_MODE_REPLAY, /* opened for writing, not yet read to its end */
     WAL_MODE_APPEND,
 };
 

@@ -89,7 +89,8 @@ int wal_names_list(struct env_disk *disk, const char *dir, struct wal_names *out
     *out = (struct wal_names){NULL, 0, 0};
     int err = disk->ops->list(disk, dir, names_add, out);
     if (err != 0) {
-        wal_detail_set(detail, "[readWALNames] cannot list %s: %s", dir, disk->ops->last_text(disk));
+        wal_detail_set(detail, "[readWALNames] cannot list %s: %s", dir,
+                       disk->ops->last_text(disk));
     } else if (out->count == 0) {
         wal_detail_set(detail, "wal: file not found");
         err = ERR_NOT_FOUND;
@@ -116,7 +117,8 @@ int wal_names_select(const struct wal_names *n, raft_index at, size_t *out_first
     for (size_t i = first + 1; i < n->count; i++) {
         if (n->items[i].seq != n->items[i - 1].seq + 1) {
             wal_detail_set(
-                detail, "wal: file sequence numbers (starting from %zu) do not increase continuously",
+                detail,
+                "wal: file sequence numbers (starting from %zu) do not increase continuously",
                 first);
             return ERR_GAP;
         }

@@ -27,7 +27,8 @@ struct wal_names {
 };
 
 void wal_names_deinit(struct wal_names *n);
-/* Ascending. Names that do not parse are ignored with a warning; ERR_NOT_FOUND when none is left. */
+/* Ascending. Names that do not parse are ignored with a warning; ERR_NOT_FOUND when none is left.
+ */
 MUST_USE int wal_names_list(struct env_disk *disk, const char *dir, struct wal_names *out,
                             struct wal_detail *detail);
 /* Position of the last name with index <= at; from there on the sequence must be gapless. */

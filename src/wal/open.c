@@ -42,8 +42,8 @@ static int write_test(struct env_disk *disk, const char *dir)
 {
     char *path = env_path_join(dir, ".touch");
     struct env_file *f;
-    int err = disk->ops->open(disk, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNC, 0600,
-                              &f);
+    int err =
+        disk->ops->open(disk, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNC, 0600, &f);
     if (err == 0) {
         f->ops->close(f);
         err = disk->ops->unlink(disk, path);

@@ -338,7 +338,9 @@ int raftpb_conf_change_v2_decode(struct slice in, struct raftpb_conf_change_v2 *
     for (scan_init(&s, in); err == 0 && scan_next(&s);) {
         switch (s.field) {
         case 1: scan_u64(&s, &transition); break;
-        case 2: err = s.type == SCAN_LEN ? change_single_decode(s.bytes, &cc) : ERR_MALFORMED; break;
+        case 2:
+            err = s.type == SCAN_LEN ? change_single_decode(s.bytes, &cc) : ERR_MALFORMED;
+            break;
         case 3: scan_bytes(&s, &cc.context); break;
         default: break;
         }

@@ -3,11 +3,10 @@
  * wal/raftpb: the bytes of raft's persistent values: Entry, HardState, ConfState, Snapshot,
  * ConfChange, and of walpb's Snapshot and the WAL metadata.
  *
- * Problem     3.5/3.6 write every scalar, zero included; 3.7 writes only what was set.  Every reader
- *             takes both, but a member at a level should write what that level writes.
- * Design      Scanning decoders: every field optional, default 0, unknown fields skipped, the last
- *             of a repeated scalar wins, packed lists taken.  Encoders append to a buf and take the
- *             emission as an argument.
+ * Problem     3.5/3.6 write every scalar, zero included; 3.7 writes only what was set.  Every
+ * reader takes both, but a member at a level should write what that level writes. Design Scanning
+ * decoders: every field optional, default 0, unknown fields skipped, the last of a repeated scalar
+ * wins, packed lists taken.  Encoders append to a buf and take the emission as an argument.
  * Ownership   Decoded slices live as long as the input.
  * Thread      any.
  * Failure     ERR_MALFORMED (wire format, unknown enum value), ERR_LIMIT (more than

@@ -133,7 +133,8 @@ static void range_take(struct range *r, const struct wal_decoder *d, struct raft
     c->entries[c->count++] = e;
     r->bytes += e.data.len;
     r->is_full = r->bytes >= r->max_bytes || range_next(r) == r->hi;
-    r->cursor = (struct wal_cursor){d->sources[d->at].name.seq, d->valid_off, d->chain, e.index + 1};
+    r->cursor =
+        (struct wal_cursor){d->sources[d->at].name.seq, d->valid_off, d->chain, e.index + 1};
 }
 
 static int range_entry(struct range *r, const struct wal_decoder *d, struct slice data)
@@ -173,8 +174,9 @@ static int range_record(struct range *r, const struct wal_decoder *d, const stru
 }
 
 /* Position of the segment to start in; *out_seek when the cursor says where in it. */
-static int range_start(const struct wal_names *names, raft_index lo, const struct wal_cursor *cursor,
-                       size_t *out_first, bool *out_seek, struct wal_detail *detail)
+static int range_start(const struct wal_names *names, raft_index lo,
+                       const struct wal_cursor *cursor, size_t *out_first, bool *out_seek,
+                       struct wal_detail *detail)
 {
     if (cursor != NULL && cursor->next_index == lo) {
         for (size_t i = 0; i < names->count; i++) {
@@ -201,8 +203,9 @@ static int range_scan(struct range *r, struct wal_decoder *d)
     }
     /* The log lane may be in the middle of a record behind what is durable. */
     bool is_tail = d->at + 1 == d->count;
-    bool is_end = err == ERR_END || (is_tail && (err == ERR_TRUNCATED || err == ERR_CHECKSUM ||
-                                                 err == ERR_MALFORMED));
+    bool is_end =
+        err == ERR_END ||
+        (is_tail && (err == ERR_TRUNCATED || err == ERR_CHECKSUM || err == ERR_MALFORMED));
     if (err != 0 && !is_end) {
         return err;
     }

@@ -45,8 +45,8 @@ static size_t record_head(enum wal_record_type type, uint32_t crc, size_t data_l
     return n;
 }
 
-void wal_record_put(struct buf *out, enum wal_record_type type, struct slice head, struct slice tail,
-                    uint32_t *chain)
+void wal_record_put(struct buf *out, enum wal_record_type type, struct slice head,
+                    struct slice tail, uint32_t *chain)
 {
     uint8_t rec[HEAD_MAX];
     size_t data_len = head.len + tail.len;

@@ -6,7 +6,8 @@
  *     | length | 08 type 10 crc 1a len data | zeros |
  *
  * length, LE: low 56 bits n; top byte 0x80 | pad when n is not a multiple of 8.  crc is the chain:
- * crc32c of all data of the log so far, continued over this record's data (storage-formats 3.2-3.3).
+ * crc32c of all data of the log so far, continued over this record's data
+ * (storage-formats 3.2-3.3).
  */
 #ifndef WAL_RECORD_H
 #define WAL_RECORD_H
@@ -34,8 +35,8 @@ void wal_frame_split(uint64_t field, uint64_t *out_len, uint64_t *out_pad);
 uint64_t wal_frame_join(size_t len);
 
 /* Appends one record whose data is head and tail one behind the other; moves the chain. */
-void wal_record_put(struct buf *out, enum wal_record_type type, struct slice head, struct slice tail,
-                    uint32_t *chain);
+void wal_record_put(struct buf *out, enum wal_record_type type, struct slice head,
+                    struct slice tail, uint32_t *chain);
 /* The crc record that starts a segment. */
 void wal_record_put_crc(struct buf *out, uint32_t chain);
 

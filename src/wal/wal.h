@@ -47,9 +47,9 @@ struct wal_options {
     const char *dir;        /* holds the segments directly; copied */
     uint64_t segment_bytes; /* 0 = LIMIT_WAL_SEGMENT_BYTES */
     enum raftpb_emission emission;
-    bool no_sync;      /* --unsafe-no-fsync */
-    bool zero_spares;  /* write zeros into spares, not only fallocate (faster syncs later) */
-    int64_t wall_ns;   /* for the name of a `.broken.` directory; 0 is fine */
+    bool no_sync;     /* --unsafe-no-fsync */
+    bool zero_spares; /* write zeros into spares, not only fallocate (faster syncs later) */
+    int64_t wall_ns;  /* for the name of a `.broken.` directory; 0 is fine */
     struct wal_detail *detail; /* filled on failure when there is no struct wal; may be NULL */
 };
 
@@ -82,9 +82,9 @@ void wal_contents_truncate(struct wal_contents *c, size_t n);
  * follow before anything is appended. */
 MUST_USE int wal_open(const struct wal_options *opts, struct raft_entry_id at, bool write,
                       struct wal **out);
-/* For writing: reads to the end, zeroes what lies behind it and is then ready to append. A torn tail
- * is ERR_TRUNCATED (see wal_repair).  Read-only: a torn tail is the end; a missing snapshot record is
- * ERR_NOT_FOUND, with *out filled all the same. */
+/* For writing: reads to the end, zeroes what lies behind it and is then ready to append. A torn
+ * tail is ERR_TRUNCATED (see wal_repair).  Read-only: a torn tail is the end; a missing snapshot
+ * record is ERR_NOT_FOUND, with *out filled all the same. */
 MUST_USE int wal_read_all(struct wal *w, struct wal_contents *out);
 /* Cuts the torn tail of the last segment (copy in <name>.broken). */
 MUST_USE int wal_repair(const struct wal_options *opts);
@@ -96,7 +96,7 @@ int wal_close(struct wal *w);
 
 /* ---- append (log lane) ---- */
 
-/* Entries in order, then hs unless NULL or all zero: one write.  Cuts when the segment is full.  Not
+/* Entries in order, then hs unless NULL or all zero: one write.  Cuts when the segment is full. Not
  * durable before wal_sync returns 0. */
 MUST_USE int wal_append(struct wal *w, const struct raft_entry *entries, size_t count,
                         const struct raft_hard_state *hs);

@@ -440,7 +440,7 @@ static void random_op(struct world *w, struct arena *a, struct wire_op *op, int 
     } else if (r < 7) {
         op->kind = WIRE_OP_PUT;
         op->put = (struct wire_put_req){.key = key};
-        op->put.value = slice_cstr(arena_strndup(a, "v0123456789" + prng_below(&w->prng, 9), 2));
+        op->put.value = slice_cstr(arena_strndup(a, &"v0123456789"[prng_below(&w->prng, 9)], 2));
         op->put.prev_kv = prng_chance(&w->prng, 1, 3) != 0;
         if (prng_chance(&w->prng, 1, 10)) {
             op->put.ignore_value = true;
