@@ -36,7 +36,8 @@ static struct bolt_bucket *parent_of(struct bolt_tx *tx, struct bolt_bucket *par
 static struct bolt_bucket *handle_find(struct bolt_tx *tx, const struct bolt_bucket *parent,
                                        struct slice name)
 {
-    LIST_FOREACH(&tx->buckets, n) {
+    LIST_FOREACH(&tx->buckets, n)
+    {
         struct bolt_bucket *b = LIST_ENTRY(n, struct bolt_bucket, node);
         if (b->parent == parent && !b->is_deleted && slice_equal(b->name, name)) {
             return b;
@@ -145,8 +146,8 @@ int bolt_bucket_create(struct bolt_tx *tx, struct bolt_bucket *parent, struct sl
     return err;
 }
 
-int bolt_bucket_create_if_missing(struct bolt_tx *tx, struct bolt_bucket *parent,
-                                  struct slice name, struct bolt_bucket **out)
+int bolt_bucket_create_if_missing(struct bolt_tx *tx, struct bolt_bucket *parent, struct slice name,
+                                  struct bolt_bucket **out)
 {
     int err = bolt_bucket_open(tx, parent, 0, name, out);
     return err == ERR_NOT_FOUND ? bolt_bucket_create(tx, parent, name, out) : err;
@@ -193,7 +194,8 @@ int bolt_bucket_delete(struct bolt_tx *tx, struct bolt_bucket *parent, struct sl
     ensure(is_exact);
     node_remove(n, i);
     b->parent->generation++;
-    LIST_FOREACH(&tx->buckets, node) {
+    LIST_FOREACH(&tx->buckets, node)
+    {
         struct bolt_bucket *inner = LIST_ENTRY(node, struct bolt_bucket, node);
         if (is_inside(inner, b)) {
             inner->is_deleted = true;

@@ -99,7 +99,8 @@ static void check_keys(struct check *c, const struct bolt_frame *f, struct bound
     }
 }
 
-static void check_page(struct check *c, uint64_t id, struct bounds b, unsigned depth, unsigned nest);
+static void check_page(struct check *c, uint64_t id, struct bounds b, unsigned depth,
+                       unsigned nest);
 
 static void check_branch(struct check *c, const uint8_t *p, struct bounds b, unsigned depth,
                          unsigned nest)

@@ -63,8 +63,7 @@ static int walk_leaf(struct walk *w, const uint8_t *p, unsigned nest)
     return err;
 }
 
-static int walk_page(struct walk *w, uint64_t id, struct range range, unsigned depth,
-                     unsigned nest)
+static int walk_page(struct walk *w, uint64_t id, struct range range, unsigned depth, unsigned nest)
 {
     if (depth > BOLT_DEPTH_MAX || nest > BOLT_NEST_MAX) {
         return db_report_page(w->tx, id, "its tree is too deep, or leads back to itself");

@@ -125,11 +125,13 @@ static int open_backend(struct boot *b)
     };
     int err = backend_open(&o, &d->backend);
     if (err == ERR_LOCKED) {
-        err = refuse(b, err, "the data directory %s is in use: another process holds %s; stop it first",
+        err = refuse(b, err,
+                     "the data directory %s is in use: another process holds %s; stop it first",
                      d->config.data_dir, path);
     } else if (err != 0) {
-        err = refuse(b, err, "cannot open the database %s: %s: %s; keep the file, and restore this "
-                             "member from a snapshot or add it anew",
+        err = refuse(b, err,
+                     "cannot open the database %s: %s: %s; keep the file, and restore this "
+                     "member from a snapshot or add it anew",
                      path, err_text(err), error);
     }
     mem_free(path);
@@ -147,9 +149,10 @@ static int load_schema(struct boot *b)
                       err_text(err));
     }
     if (b->schema.auth_enabled) {
-        return refuse(b, ERR_UNSUPPORTED,
-                      "authentication is enabled in this data directory, and this release does not "
-                      "serve it yet; disable it with etcd (`etcdctl auth disable`) or keep etcd on it");
+        return refuse(
+            b, ERR_UNSUPPORTED,
+            "authentication is enabled in this data directory, and this release does not "
+            "serve it yet; disable it with etcd (`etcdctl auth disable`) or keep etcd on it");
     }
     err = membership_load(&b->d->members, &b->schema);
     return err == 0 ? 0 : refuse(b, err, "the database has a damaged members bucket");
@@ -220,10 +223,11 @@ static int catch_up_database(struct boot *b)
     if (err == 0 && b->schema.consistent_index >= b->snap.index) {
         return 0;
     }
-    return refuse(b, ERR_CORRUPT,
-                  "database file (%s/db index %llu) does not match with snapshot (index %llu); remove "
-                  "this member from the cluster, delete its data directory and add it again",
-                  d->snap_dir, (unsigned long long)behind, (unsigned long long)b->snap.index);
+    return refuse(
+        b, ERR_CORRUPT,
+        "database file (%s/db index %llu) does not match with snapshot (index %llu); remove "
+        "this member from the cluster, delete its data directory and add it again",
+        d->snap_dir, (unsigned long long)behind, (unsigned long long)b->snap.index);
 }
 
 static int read_wal(struct boot *b)
@@ -286,10 +290,11 @@ static int check_supported(struct boot *b)
         }
     }
     if (b->d->members.count + count_joining(b) > 1) {
-        return refuse(b, ERR_UNSUPPORTED,
-                      "this data directory belongs to a cluster of several members, and this release "
-                      "serves single members only; keep etcd on it, or restore a snapshot of it as a "
-                      "cluster of one (cairnutl snapshot restore)");
+        return refuse(
+            b, ERR_UNSUPPORTED,
+            "this data directory belongs to a cluster of several members, and this release "
+            "serves single members only; keep etcd on it, or restore a snapshot of it as a "
+            "cluster of one (cairnutl snapshot restore)");
     }
     return 0;
 }
@@ -331,7 +336,8 @@ static int find_level(struct boot *b)
     if (semver_is_none(b->schema.cluster_version) && b->snap.index > 0) {
         v2 = version_in_snap(b);
     }
-    if (semver_is_none(storage) && semver_is_none(b->schema.cluster_version) && semver_is_none(v2)) {
+    if (semver_is_none(storage) && semver_is_none(b->schema.cluster_version) &&
+        semver_is_none(v2)) {
         /* Nothing was decided before it stopped: only what wrote the log tells. */
         b->d->level = has_v2_entries(b) ? LEVEL_3_5 : LEVEL_NEW;
         return 0;
@@ -408,11 +414,10 @@ static int make_core(struct boot *b)
         .snapshot_count =
             dc->snapshot_count == 0 ? LIMIT_SNAPSHOT_COUNT_DEFAULT : dc->snapshot_count,
         .snapshot_catchup = dc->snapshot_catchup,
-        .compaction_batch = dc->compaction_batch == 0 ? LIMIT_COMPACTION_BATCH
-                                                      : dc->compaction_batch,
+        .compaction_batch =
+            dc->compaction_batch == 0 ? LIMIT_COMPACTION_BATCH : dc->compaction_batch,
         .compaction_sleep_ms = dc->compaction_sleep_ms,
-        .request_id_seed_ms =
-            (uint64_t)(d->env->clock->ops->wall_ns(d->env->clock) / 1000000),
+        .request_id_seed_ms = (uint64_t)(d->env->clock->ops->wall_ns(d->env->clock) / 1000000),
         .raft_seed = load_le64(seed),
         .pre_vote = dc->pre_vote,
     };
@@ -447,7 +452,8 @@ static int make_core(struct boot *b)
         err = core_create(&cc, &boot, &d->core);
     }
     strs_deinit(&client_urls);
-    return err == 0 ? 0 : refuse(b, err, "cannot start raft from this directory: %s", err_text(err));
+    return err == 0 ? 0
+                    : refuse(b, err, "cannot start raft from this directory: %s", err_text(err));
 }
 
 /* ---- the two ways ---- */
@@ -553,15 +559,17 @@ static int open_new(struct boot *b)
     if (err == 0 && ms.count > 1) {
         err = refuse(b, ERR_UNSUPPORTED,
                      "--initial-cluster names %zu members, and this release starts single members "
-                     "only", ms.count);
+                     "only",
+                     ms.count);
     }
     struct member_bootstrap mb = {0};
     if (err == 0) {
         err = member_bootstrap_build(&ms, level_rules(d->level)->emission, false, &mb);
     }
     if (err == 0) {
-        b->metadata = (struct wal_metadata){.node_id = membership_find_name(&ms, d->config.name)->id,
-                                            .cluster_id = membership_cluster_id(&ms)};
+        b->metadata =
+            (struct wal_metadata){.node_id = membership_find_name(&ms, d->config.name)->id,
+                                  .cluster_id = membership_cluster_id(&ms)};
         err = start_new(b, &mb);
     }
     member_bootstrap_deinit(&mb);
