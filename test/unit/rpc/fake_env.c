@@ -238,6 +238,9 @@ static bool conn_step(struct fake_conn *c)
     if (c->is_connecting) {
         return conn_connect(c);
     }
+    if (c->f->is_frozen) {
+        return false;
+    }
     if (c->in.len > 0 && !c->is_paused) {
         size_t n = c->in.len < c->f->chunk ? c->in.len : c->f->chunk;
         uint8_t *copy = mem_alloc(n); /* exact size: sanitizers see reads behind it */
