@@ -250,7 +250,7 @@ void cli_man(const struct cli_app *app, const char *intro, struct buf *out)
     buf_printf(out, "\n.SH SYNOPSIS\n\\fB%s\\fR [\\fIglobal flags\\fR] \\fIcommand\\fR ",
                app->name);
     buf_append_cstr(out, "[\\fIflags\\fR] [\\fIarguments\\fR]\n.SH DESCRIPTION\n");
-    roff(app, out, intro);
+    cli_say(app, out, intro); /* already in roff */
     buf_append_cstr(out, "\n.SH COMMANDS\n");
     walk(&p, man_command);
     buf_append_cstr(out, ".SH GLOBAL FLAGS\n");

@@ -128,6 +128,9 @@ int ctl_settings(struct ctl *c)
     if (rc == 0 && cli_bool(c->cli, "debug")) {
         cli_env_dump(c->cli, &c->err);
     }
+    if (rc == 0 && cli_text(c->cli, "discovery-srv").len > 0) {
+        rc = ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "SRV discovery is not built in yet");
+    }
     rc = rc != 0 ? rc : check_tls_texts(c);
     rc = rc != 0 ? rc : read_user(c);
     if (rc == 0 && !print_format_parse(cli_text(c->cli, "write-out"), &c->printer.format)) {

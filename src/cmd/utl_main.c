@@ -8,10 +8,26 @@
 #include "os/log_sink.h"
 #include "os/os.h"
 
+enum { FRACTION_AT = 19, FRACTION_END = 26 }; /* 2026-01-02T03:04:05.678901Z */
+
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == NULL ? path : slash + 1;
+}
+
+/* etcdutl's console lines: the time without its fraction. */
+static void on_line(void *arg, const struct log_line *line)
+{
+    struct env *env = arg;
+    struct buf text = BUF_INIT;
+    os_log_format_line(&text, OS_LOG_CONSOLE, line, env->clock->ops->wall_ns(env->clock));
+    if (text.len > FRACTION_END && text.data[FRACTION_AT] == '.') {
+        memmove(text.data + FRACTION_AT, text.data + FRACTION_END, text.len - FRACTION_END);
+        text.len -= FRACTION_END - FRACTION_AT;
+    }
+    (void)!os_write(OS_STDERR, buf_slice(&text));
+    buf_deinit(&text);
 }
 
 static void write_all(struct utl *u, int rc)
@@ -63,17 +79,13 @@ int main(int argc, char **argv)
 {
     struct os_options opts = {.no_lanes = true};
     struct env *env;
-    struct os_log_sink *sink;
     if (os_env_create(&opts, &env) != 0) {
         (void)!os_write(OS_STDERR, SLICE_LIT("Error: cannot start the event loop\n"));
         return CTL_RC_ERROR;
     }
-    os_log_sink_create(OS_LOG_CONSOLE, &sink);
-    if (os_log_sink_add(sink, "stderr") == 0) {
-        os_log_sink_install(sink, LOG_INFO);
-    }
+    log_sink_set(on_line, env);
     int rc = main_with(env, argc, argv);
-    os_log_sink_destroy(sink);
+    log_sink_set(NULL, NULL);
     os_env_destroy(env);
     return rc;
 }

@@ -15,7 +15,7 @@ A line of the list: words as a shell cuts them; the program (etcdctl) and --endp
   raw WORDS          without --endpoints
   NAME=VALUE WORDS   with an environment variable (before all of the above)
   WORDS <<< TEXT     standard input, with \\n, \\t and \\xNN
-  ~ LINE             every number is masked
+  ~ LINE             every number is masked, short hashes in hex too
   ? LINE             help: descriptions are masked, layout and names are not
   ! LINE             only the exit status is compared
   % LINE             standard error is not compared
@@ -38,6 +38,7 @@ MASKS = [
     # Which attempt's balancer error it was.
     (re.compile(r' +\n'), '\n'),
 ]
+NUMBER = re.compile(r'\b(?=[a-f]*\d)[0-9a-f]{6,8}\b|\d+')
 TABLE = re.compile(r'[─┬┼┴]+|(?<=│) +| +(?=│)')
 
 
@@ -140,7 +141,7 @@ def view(side, row, result):
     if '%' in row['mode']:
         err = ''
     if '~' in row['mode']:
-        out, err = re.sub(r'\d+', 'N', out), re.sub(r'\d+', 'N', err)
+        out, err = NUMBER.sub('N', out), NUMBER.sub('N', err)
     return 'rc %s\n' % rc + ''.join('1|%s\n' % l for l in out.split('\n')[:-1] or [out] if l or out) + \
         ''.join('2|%s\n' % l for l in err.split('\n')[:-1] or [err] if l or err)
 
