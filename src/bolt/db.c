@@ -42,7 +42,7 @@ int db_report(struct bolt_db *db, struct bolt_tx *tx, int err, const char *fmt, 
 int db_report_page(struct bolt_tx *tx, uint64_t id, const char *what)
 {
     return db_report(tx->db, tx, ERR_CORRUPT, "page %llu (offset %llu): %s", (unsigned long long)id,
-                     (unsigned long long)(id * tx->db->page_size), what);
+                     (unsigned long long)id * tx->db->page_size, what);
 }
 
 void db_fail(struct bolt_db *db, int err)

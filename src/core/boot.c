@@ -98,10 +98,14 @@ static void on_batch(void *arg, struct backend_batch *batch, uint64_t index, uin
         schema_batch_put_index(batch, index, term);
     }
     const struct raft_conf_state *conf = core_conf(d->core);
-    if (conf->voters.count > 0 && memcmp(conf, &d->conf_written, sizeof(*conf)) != 0) {
-        d->conf_written = *conf;
+    struct buf json = BUF_INIT;
+    schema_conf_state_encode(&json, conf);
+    if (conf->voters.count > 0 && !slice_equal(buf_slice(&json), buf_slice(&d->conf_written))) {
         schema_batch_put_conf_state(batch, conf);
+        buf_clear(&d->conf_written);
+        buf_append_slice(&d->conf_written, buf_slice(&json));
     }
+    buf_deinit(&json);
 }
 
 static int open_backend(struct boot *b)
@@ -625,6 +629,7 @@ void boot_close(struct driver *d)
         (void)wal_close(d->wal); /* everything acknowledged is synced already */
     }
     membership_deinit(&d->members);
+    buf_deinit(&d->conf_written);
     mem_free(d->snap_dir);
     mem_free(d->wal_dir);
 }
