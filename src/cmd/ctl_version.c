@@ -3,7 +3,7 @@
  * cmd/ctl_version: version, completion, options.
  */
 #include "cmd/ctl.h"
-#include "cmd/version.h"
+#include "base/version.h"
 
 int ctl_run_version(struct cli_ctx *ctx)
 {

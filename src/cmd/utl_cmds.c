@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "cmd/ctl_rc.h"
 #include "cmd/utl.h"
-#include "cmd/version.h"
+#include "base/version.h"
 
 static struct utl *utl_of(struct cli_ctx *ctx)
 {

@@ -28,6 +28,7 @@ struct server {
     struct rpc_server *rpc;
     struct rpc_listener *listeners[SERVER_LISTENERS_MAX];
     size_t listener_count;
+    struct env_listener *peer_listeners[SERVER_URLS_MAX];
     struct metrics_grpc_method grpc_metrics[SERVER_METHODS_MAX];
     struct metric_series *cluster_version_series;
     void (*on_end)(void *arg, int rc);

@@ -11,24 +11,81 @@
 
 /* ---- listeners ---- */
 
+/* "127.0.0.1:2379" or "unix:/path" of a checked URL. */
+static const char *listen_address(const char *url, struct buf *out)
+{
+    enum url_scheme scheme = url_scheme_of(url);
+    if (scheme == URL_UNIX || scheme == URL_UNIXS) {
+        buf_append_cstr(out, "unix:");
+    }
+    buf_append_slice(out, url_address(url));
+    return buf_cstr(out);
+}
+
+static int listen_error(int err, const char *addr, char *text)
+{
+    bool is_unix = strncmp(addr, "unix:", 5) == 0;
+    (void)snprintf(text, DRIVER_TEXT_BYTES, "listen %s %s: bind: %s",
+                   is_unix ? "unix" : "tcp", is_unix ? addr + 5 : addr, os_last_text_go());
+    return err;
+}
+
 static int listen_one(struct server *s, const char *url, const struct rpc_listen_options *lo,
                       char *text)
 {
     struct buf addr = BUF_INIT;
-    struct slice a = url_address(url);
-    enum url_scheme scheme = url_scheme_of(url);
-    if (scheme == URL_UNIX || scheme == URL_UNIXS) {
-        buf_append_cstr(&addr, "unix:");
-    }
-    buf_append_slice(&addr, a);
-    int err = rpc_server_listen(s->rpc, buf_cstr(&addr), lo, &s->listeners[s->listener_count]);
+    const char *a = listen_address(url, &addr);
+    int err = rpc_server_listen(s->rpc, a, lo, &s->listeners[s->listener_count]);
     if (err == 0) {
         s->listener_count++;
     } else {
-        (void)snprintf(text, DRIVER_TEXT_BYTES, "listen tcp %s: bind: %s", buf_cstr(&addr),
-                       os_last_text_go());
+        err = listen_error(err, a, text);
     }
     buf_deinit(&addr);
+    return err;
+}
+
+static void refuse_conn(void *arg, struct env_conn *conn)
+{
+    static const struct env_conn_events none = {0};
+    (void)arg;
+    conn->events = &none;
+    conn->ops->close(conn, 0);
+}
+
+static int bind_urls(struct env *env, const struct server_config *config,
+                     const struct server_urls *urls, struct env_listener **out, char *text)
+{
+    struct env_listen_options lo = {.reuse_port = config->reuse_port,
+                                    .reuse_address = config->reuse_address};
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < urls->count; i++) {
+        struct buf addr = BUF_INIT;
+        const char *a = listen_address(urls->items[i], &addr);
+        err = env->net->ops->listen(env->net, a, &lo, refuse_conn, NULL, &out[i]);
+        if (err != 0) {
+            err = listen_error(err, a, text);
+        }
+        buf_deinit(&addr);
+    }
+    return err;
+}
+
+int server_probe_listen(struct env *env, const struct server_config *config,
+                        char text[DRIVER_TEXT_BYTES])
+{
+    const struct server_urls *all[] = {&config->peer_urls, &config->client_urls,
+                                       &config->client_http_urls, &config->metrics_urls};
+    int err = 0;
+    for (size_t k = 0; err == 0 && k < ARRAY_LEN(all); k++) {
+        struct env_listener *l[SERVER_URLS_MAX] = {NULL};
+        err = bind_urls(env, config, all[k], l, text);
+        for (size_t i = 0; i < SERVER_URLS_MAX; i++) {
+            if (l[i] != NULL) {
+                l[i]->ops->close(l[i]);
+            }
+        }
+    }
     return err;
 }
 
@@ -54,7 +111,10 @@ static int listen_all(struct server *s, char *text)
         .net = {.reuse_port = s->config.reuse_port, .reuse_address = s->config.reuse_address},
     };
     lo.handlers = gateway_handlers(s->gateway, &lo.handler_count);
-    int err = listen_urls(s, &s->config.client_urls, &lo, text);
+    int err = bind_urls(s->env, &s->config, &s->config.peer_urls, s->peer_listeners, text);
+    if (err == 0) {
+        err = listen_urls(s, &s->config.client_urls, &lo, text);
+    }
     lo.accept = RPC_ACCEPT_HTTP;
     if (err == 0) {
         err = listen_urls(s, &s->config.client_http_urls, &lo, text);
@@ -66,6 +126,16 @@ static int listen_all(struct server *s, char *text)
         err = listen_urls(s, &s->config.metrics_urls, &lo, text);
     }
     return err;
+}
+
+static void close_peer_listeners(struct server *s)
+{
+    for (size_t i = 0; i < SERVER_URLS_MAX; i++) {
+        if (s->peer_listeners[i] != NULL) {
+            s->peer_listeners[i]->ops->close(s->peer_listeners[i]);
+            s->peer_listeners[i] = NULL;
+        }
+    }
 }
 
 /* ---- what the driver says ---- */
@@ -84,13 +154,7 @@ static void on_ready(void *arg)
 {
     struct server *s = arg;
     s->is_ready = true;
-    char text[DRIVER_TEXT_BYTES] = "";
-    if (listen_all(s, text) != 0) {
-        log_error("listener failed", LOG_STR("error", text));
-        s->is_fatal = true;
-        server_stop(s);
-        return;
-    }
+    log_info("grpc service status changed", LOG_STR("service", ""), LOG_STR("status", "SERVING"));
     log_info("notifying init daemon");
     if (os_sd_notify("READY=1") == 0) {
         log_info("successfully notified init daemon");
@@ -135,6 +199,7 @@ void server_stop(struct server *s)
         return;
     }
     s->is_stopping = true;
+    close_peer_listeners(s);
     for (size_t i = 0; i < s->listener_count; i++) {
         rpc_listener_close(s->listeners[i]);
     }
@@ -185,6 +250,15 @@ static void make_rpc(struct server *s)
     s->rpc = rpc_server_create(&ro);
 }
 
+/* A start that ends before the loop ran: nothing is under way but the listeners. */
+static void close_all(struct server *s)
+{
+    close_peer_listeners(s);
+    for (size_t i = 0; i < s->listener_count; i++) {
+        rpc_listener_close(s->listeners[i]);
+    }
+}
+
 int server_create(struct env *env, const struct server_config *config,
                   void (*on_end)(void *arg, int rc), void *arg, struct server **out,
                   char text[DRIVER_TEXT_BYTES])
@@ -202,6 +276,12 @@ int server_create(struct env *env, const struct server_config *config,
     s->metrics = metrics_create();
     make_rpc(s);
     server_metrics_init(s);
+    err = listen_all(s, text);
+    if (err != 0) {
+        close_all(s);
+        server_destroy(s);
+        return err;
+    }
     *out = s;
     return 0;
 }

@@ -26,6 +26,7 @@ struct server_config {
     struct server_urls client_urls;
     struct server_urls client_http_urls; /* not empty: client_urls speak gRPC only */
     struct server_urls metrics_urls;
+    struct server_urls peer_urls; /* held from the start, so that two members cannot share them */
     uint32_t max_concurrent_streams; /* 0: not announced */
     uint64_t ping_min_ms;
     uint64_t ping_interval_ms;
@@ -37,6 +38,9 @@ struct server_config {
 
 struct server;
 
+/* 0 when every address can be bound now, before the data directory is touched; else etcd's text. */
+MUST_USE int server_probe_listen(struct env *env, const struct server_config *config,
+                                 char text[DRIVER_TEXT_BYTES]);
 /* on_end(arg, rc) once: 0 after server_stop, 1 after a fatal failure; then destroy. */
 MUST_USE int server_create(struct env *env, const struct server_config *config,
                            void (*on_end)(void *arg, int rc), void *arg, struct server **out,
