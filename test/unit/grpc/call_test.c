@@ -796,6 +796,45 @@ static void pieces_and_references(void **state)
     bed_free(&b);
 }
 
+/* Answers that wait for slow clients have one bound over all calls. */
+static void the_global_budget_holds(void **state)
+{
+    (void)state;
+    enum { PIECE = 4 << 20 };
+    struct bed b;
+    struct result r[3];
+    bed_make(&b, 60000);
+    unary(&b, "/t.S/Down", SLICE_LIT("go"), &r[0]);
+    settle(&b);
+    struct grpc_call *down = b.svc.held;
+    unary(&b, "/t.S/Hold", SLICE_LIT("x"), &r[1]);
+    settle(&b);
+    struct grpc_call *held = b.svc.held;
+    struct rcbuf *big = rcbuf_create(PIECE);
+    big->len = PIECE;
+    memset(big->data, 'b', PIECE);
+    while (grpc_server_stats(b.server)->response_bytes_queued < LIMIT_RESPONSE_BUFFER_BYTES) {
+        struct grpc_part part = {rcbuf_slice(big), rcbuf_ref(big)};
+        grpc_call_send_parts(down, &part, 1);
+    }
+    assert_false(grpc_call_can_send(down));
+    grpc_call_finish_unary(held, slice_make(big->data, 100000));
+    unary(&b, "/t.S/Echo", SLICE_LIT("small ones always go"), &r[2]);
+    client_to_server(&b);
+    grpc_call_fail(down, ERR_RPC_NO_LEADER, NULL);
+    settle(&b);
+    expect(&r[1], GRPC_RESOURCE_EXHAUSTED, "grpc: too many bytes of answers wait for slow clients");
+    expect(&r[2], GRPC_OK, "");
+    expect(&r[0], GRPC_UNAVAILABLE, "etcdserver: no leader");
+    assert_true(r[0].got.len >= LIMIT_RESPONSE_BUFFER_BYTES - 1000);
+    assert_int_equal(grpc_server_stats(b.server)->response_bytes_queued, 0);
+    assert_int_equal(atomic_load(&big->refs), 1);
+    rcbuf_unref(big);
+    buf_deinit(&r[0].got);
+    buf_deinit(&r[2].got);
+    bed_free(&b);
+}
+
 /* Every partial message must be able to complete, however many there are. */
 static void many_large_requests_share_the_budget(void **state)
 {
@@ -1048,7 +1087,7 @@ static void improper_requests(void **state)
         {"POST", "/t.S/Echo", "application/grpc", "x-bin", "!",
          ":status=400\ncontent-type=application/grpc\ngrpc-status=13\n"
          "grpc-message=malformed binary metadata \"!\" in header \"x-bin\": illegal base64 "
-         "data\nEND\n"},
+         "data at input byte 0\nEND\n"},
         {"POST", "/t.S/Echo", "application/grpc", "grpc-encoding", "snappy",
          ":status=200\ncontent-type=application/grpc\ngrpc-status=12\n"
          "grpc-message=grpc: Decompressor is not installed for grpc-encoding \"snappy\"\nEND\n"},
@@ -1085,12 +1124,12 @@ static void improper_bodies(void **state)
 {
     (void)state;
     body_run("", 0, NULL, "grpc-status=2\ngrpc-message=EOF\n");
-    body_run("\0\0\0", 3, NULL, "grpc-status=2\ngrpc-message=unexpected EOF\n");
+    body_run("\0\0\0", 3, NULL, "grpc-status=2\ngrpc-message=EOF\n");
     body_run("\0\0\0\0\5abc", 8, NULL, "grpc-status=2\ngrpc-message=unexpected EOF\n");
     body_run("\1\0\0\0\1a", 6, NULL,
              "grpc-message=grpc: compressed flag set with identity or empty encoding\n");
     body_run("\1\0\0\0\1\x1f", 6, "gzip",
-             "grpc-message=grpc: failed to decompress the received message: unexpected EOF\n");
+             "grpc-message=grpc: failed to decompress the message: unexpected EOF\n");
     body_run("\7\0\0\0\1a", 6, NULL, "grpc-message=grpc: received unexpected payload format 7\n");
     /* Extra messages are dropped. */
     body_run("\0\0\0\0\1a\0\0\0\0\1b", 12, NULL, "grpc-status=0\ngrpc-message=\nEND\n");
@@ -1203,6 +1242,7 @@ int main(void)
         cmocka_unit_test(a_paused_stream_closes_its_window),
         cmocka_unit_test(flow_control_of_what_is_sent),
         cmocka_unit_test(pieces_and_references),
+        cmocka_unit_test(the_global_budget_holds),
         cmocka_unit_test(many_large_requests_share_the_budget),
         cmocka_unit_test(draining_lets_calls_end),
         cmocka_unit_test(keepalive_of_the_server),
