@@ -100,6 +100,7 @@ int main(int argc, char **argv)
     }
     int rc = main_with(env, argc, argv);
     os_log_sink_destroy(sink);
+    os_loop_run_for(env, 0); /* connections are given back by the loop */
     os_env_destroy(env);
     return rc;
 }

@@ -12,7 +12,8 @@
 
 enum { LOCK_POLL_MS = 50, PROBLEMS_MAX = 1000 };
 
-/* ---- opening ------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ------------------------------------------------------------------------------------- */
 
 struct lock_wait {
     struct env *env;
@@ -79,7 +80,8 @@ int utl_db_open(struct env *env, const char *path, bool is_read_only, uint64_t l
     return err;
 }
 
-/* ---- status -------------------------------------------------------------------------------------- */
+/* ---- status
+ * -------------------------------------------------------------------------------------- */
 
 struct problems {
     struct buf text;
@@ -171,7 +173,8 @@ int utl_status(struct env *env, const char *path, struct utl_status *out, struct
     return err;
 }
 
-/* ---- hashkv -------------------------------------------------------------------------------------- */
+/* ---- hashkv
+ * -------------------------------------------------------------------------------------- */
 
 /* The reference's own words are etcdserver's without its first one. */
 static const char *rev_text(int err)

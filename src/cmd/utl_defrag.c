@@ -116,8 +116,7 @@ static int defrag_db(struct env *env, struct bolt_db *db, const char *path, stru
     return err;
 }
 
-int utl_defrag(struct env *env, const char *data_dir, uint64_t lock_timeout_ms,
-               struct buf *reason)
+int utl_defrag(struct env *env, const char *data_dir, uint64_t lock_timeout_ms, struct buf *reason)
 {
     char *path = env_path_join(data_dir, "member/snap/db");
     struct bolt_db *db;

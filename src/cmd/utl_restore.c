@@ -45,7 +45,8 @@ struct restore {
     bool has_made_files;
 };
 
-/* ---- failing ------------------------------------------------------------------------------------- */
+/* ---- failing
+ * ------------------------------------------------------------------------------------- */
 
 static int fail_os(struct restore *r, int err, const char *op, const char *path)
 {
@@ -59,7 +60,8 @@ static int fail_err(struct restore *r, int err, const char *what)
     return err;
 }
 
-/* ---- paths and checks ---------------------------------------------------------------------------- */
+/* ---- paths and checks
+ * ---------------------------------------------------------------------------- */
 
 static void paths_init(struct restore *r)
 {
@@ -70,8 +72,8 @@ static void paths_init(struct restore *r)
     r->member_dir = env_path_join(r->data_dir, "member");
     r->snap_dir = env_path_join(r->member_dir, "snap");
     r->db_path = env_path_join(r->snap_dir, "db");
-    r->wal_dir = conf->wal_dir[0] != '\0' ? mem_strdup(conf->wal_dir)
-                                          : env_path_join(r->member_dir, "wal");
+    r->wal_dir =
+        conf->wal_dir[0] != '\0' ? mem_strdup(conf->wal_dir) : env_path_join(r->member_dir, "wal");
     buf_deinit(&name);
 }
 
@@ -132,12 +134,12 @@ static int read_cluster(struct restore *r)
     split_urls(conf->initial_advertise_peer_urls, &given);
     int err = urls_check(&given, &urls, r->reason);
     err = err != 0 ? err : initial_cluster_parse(conf->initial_cluster, &ic, r->reason);
-    err = err != 0 ? err
-                   : initial_cluster_verify_bootstrap(&ic, conf->name, &urls, false, NULL,
-                                                      r->reason);
-    err = err != 0 ? err
-                   : initial_cluster_members(&ic, conf->initial_cluster_token, &r->members,
-                                             r->reason);
+    err = err != 0
+              ? err
+              : initial_cluster_verify_bootstrap(&ic, conf->name, &urls, false, NULL, r->reason);
+    err = err != 0
+              ? err
+              : initial_cluster_members(&ic, conf->initial_cluster_token, &r->members, r->reason);
     for (size_t i = 0; err == 0 && i < r->members.count; i++) {
         if (strcmp(r->members.members[i].name, conf->name) == 0) {
             r->local_id = r->members.members[i].id;
@@ -152,14 +154,15 @@ static int read_cluster(struct restore *r)
     return err;
 }
 
-/* ---- the database file --------------------------------------------------------------------------- */
+/* ---- the database file
+ * --------------------------------------------------------------------------- */
 
 struct copy {
     struct restore *r;
     struct env_file *from;
     struct env_file *to;
-    uint64_t size;    /* of the database, without its checksum */
-    bool has_sum;     /* the source has one */
+    uint64_t size; /* of the database, without its checksum */
+    bool has_sum;  /* the source has one */
     uint8_t want[SHA256_BYTES];
     uint8_t got[SHA256_BYTES];
 };
@@ -269,7 +272,8 @@ static int copy_db(struct restore *r)
     return err;
 }
 
-/* ---- the database's contents --------------------------------------------------------------------- */
+/* ---- the database's contents
+ * --------------------------------------------------------------------- */
 
 static int latest_rev(struct bolt_tx *tx, int64_t *out)
 {
@@ -315,7 +319,8 @@ static int bump(struct restore *r, struct bolt_tx *tx)
     return err == 0 ? 0 : fail_err(r, err, "cannot bump the revision");
 }
 
-/* 3.7 leaves zero fields out of the log; what an older storage version says is written as it was. */
+/* 3.7 leaves zero fields out of the log; what an older storage version says is written as it was.
+ */
 static int emission_of(struct bolt_tx *tx, enum raftpb_emission *out)
 {
     struct schema_boot boot;
@@ -333,8 +338,8 @@ static void log_added(const struct restore *r, const struct member *m)
 {
     char local[SCHEMA_ID_KEY_MAX];
     (void)schema_id_key(0, local);
-    log_info("added member", LOG_HEX("cluster-id", r->cluster_id), LOG_STR("local-member-id", local),
-             LOG_HEX("added-peer-id", m->id),
+    log_info("added member", LOG_HEX("cluster-id", r->cluster_id),
+             LOG_STR("local-member-id", local), LOG_HEX("added-peer-id", m->id),
              LOG_STRS("added-peer-peer-urls", m->peer_urls.items, m->peer_urls.count),
              LOG_BOOL("added-peer-is-learner", m->is_learner));
 }
@@ -377,7 +382,8 @@ static int change_db(struct restore *r, struct bolt_tx *tx)
 
 static int fail_db(struct restore *r, int err, const char *detail)
 {
-    buf_printf(r->reason, "failed to open database: %s", detail[0] != '\0' ? detail : err_text(err));
+    buf_printf(r->reason, "failed to open database: %s",
+               detail[0] != '\0' ? detail : err_text(err));
     return err;
 }
 
@@ -410,7 +416,8 @@ static int write_db(struct restore *r)
     return err;
 }
 
-/* ---- log and snapshot ---------------------------------------------------------------------------- */
+/* ---- log and snapshot
+ * ---------------------------------------------------------------------------- */
 
 static int save_snap(struct restore *r, const struct member_bootstrap *b)
 {
@@ -467,7 +474,8 @@ static int sync_dirs(struct restore *r)
     return err;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------- */
+/* ---- the whole
+ * ----------------------------------------------------------------------------------- */
 
 static void log_restore(const struct restore *r, const char *msg)
 {
@@ -509,7 +517,8 @@ int utl_restore(const struct utl_restore_conf *conf, struct buf *reason)
     return err;
 }
 
-/* ---- the command --------------------------------------------------------------------------------- */
+/* ---- the command
+ * --------------------------------------------------------------------------------- */
 
 const struct cli_flag utl_restore_flags[] = {
     {"data-dir", 0, CLI_STRING, NULL, "data directory to make"},
@@ -520,8 +529,7 @@ const struct cli_flag utl_restore_flags[] = {
     {"initial-advertise-peer-urls", 0, CLI_STRING, "http://localhost:2380",
      "peer URLs of this member, comma separated"},
     {"name", 0, CLI_STRING, "default", "name of this member"},
-    {"skip-hash-check", 0, CLI_BOOL, NULL,
-     "take a file without checksum (a copied database file)"},
+    {"skip-hash-check", 0, CLI_BOOL, NULL, "take a file without checksum (a copied database file)"},
     {"initial-memory-map-size", 0, CLI_UINT64, "10737418240", "taken for etcd's sake, not used"},
     {"bump-revision", 0, CLI_UINT64, NULL, "raise the latest revision by so much"},
     {"mark-compacted", 0, CLI_BOOL, NULL,

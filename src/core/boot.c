@@ -574,6 +574,7 @@ int boot_open(struct driver *d, char *text)
     struct boot b = {.d = d, .text = text};
     wal_contents_init(&b.contents);
     membership_init(&d->members);
+    d->level = LEVEL_NEW; /* until it is known */
     int err = make_dirs(&b);
     if (err == 0) {
         err = snap_clean(d->env->disk, d->snap_dir);

@@ -327,6 +327,16 @@ static uint64_t wake_ms(const struct core *c)
     return due < wake ? due : wake;
 }
 
+/* Nobody else can vote: do not wait for the election time-out. */
+static void campaign_maybe(struct core *c)
+{
+    if (!c->has_campaigned && c->leader == 0 && c->conf.voters.count == 1 &&
+        c->conf.voters.ids[0] == c->config.member_id && core_queue_len(c) == 0) {
+        c->has_campaigned = true;
+        raft_event(c, RAFT_EV_CAMPAIGN);
+    }
+}
+
 void core_take(struct core *c, struct core_update *out)
 {
     bool is_apply_left = false;
@@ -336,6 +346,7 @@ void core_take(struct core *c, struct core_update *out)
             while (take_raft(c)) {
             }
             is_apply_left = core_apply_some(c);
+            campaign_maybe(c);
         } while (raft_has_update(c->raft) && !is_apply_left);
         core_reads_serve(c);
         core_tasks_run(c);

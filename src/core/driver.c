@@ -191,6 +191,11 @@ struct env *driver_env(struct driver *d)
     return d->env;
 }
 
+enum level driver_level(const struct driver *d)
+{
+    return d->level;
+}
+
 const struct driver_stats *driver_stats(const struct driver *d)
 {
     return &d->stats;

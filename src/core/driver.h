@@ -71,6 +71,7 @@ void driver_close(struct driver *d);
 
 struct core *driver_core(struct driver *d);
 struct env *driver_env(struct driver *d);
+enum level driver_level(const struct driver *d);
 
 /* What metrics count. */
 struct driver_stats {

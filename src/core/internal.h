@@ -126,6 +126,7 @@ struct core {
     uint64_t leader;
     enum raft_role role;
     uint64_t leader_changes;
+    bool has_campaigned;
     uint32_t publish_ticks;
     bool is_published;
     bool is_publishing;

@@ -73,8 +73,8 @@ static int restore_record(struct keyindex *x, struct slice key, struct slice val
     if (err != 0) {
         return err;
     }
-    if (rev.main < *last_main || rev.sub > KEYREC_SUB_MAX || kv.key.len > KEYREC_KEY_MAX ||
-        value.len > INT32_MAX) {
+    if (rev.main < *last_main || rev.main == INT64_MAX || rev.sub < 0 || rev.sub > KEYREC_SUB_MAX ||
+        kv.key.len > KEYREC_KEY_MAX || value.len > INT32_MAX) {
         return ERR_CORRUPT;
     }
     *last_main = rev.main;

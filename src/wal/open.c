@@ -314,8 +314,10 @@ static int replay_metadata(struct wal *w, const struct wal_record *rec, struct w
         wal_detail_set(&w->detail, "wal: conflicting metadata found");
         return ERR_MISMATCH;
     }
-    int err = raftpb_metadata_decode(rec->data, &c->metadata);
-    if (err == 0) {
+    int err = rec->data.len == 0 ? ERR_MALFORMED : raftpb_metadata_decode(rec->data, &c->metadata);
+    if (err != 0) {
+        wal_detail_set(&w->detail, "wal: metadata record cannot be parsed");
+    } else {
         buf_clear(&w->metadata);
         buf_append_slice(&w->metadata, rec->data);
         c->has_metadata = true;

@@ -56,6 +56,8 @@ def mask_help(text):
     lines = []
     state = 'detail'
     for line in text.split('\n'):
+        if state == 'example' and not re.match(r'^[A-Z]', line):
+            continue
         flag = re.match(r'^( {2,6}(?:-\w, )?--\S+(?: (?:string|strings|int|uint|duration))?)  ', line)
         cmd = re.match(r'^  [a-z-]+ +', line)
         if line.startswith('Error:') or line.startswith('Run '):
@@ -73,8 +75,6 @@ def mask_help(text):
             lines.append(flag.group(1) + (' ' + default.group(0) if default else ''))
         elif cmd and state != 'usage':
             lines.append(cmd.group(0).strip())
-        elif state == 'example' and (line.startswith('  ') or line == ''):
-            continue
         else:
             if not line.startswith(' ') and line != '':
                 state = 'text'

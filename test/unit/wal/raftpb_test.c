@@ -111,6 +111,7 @@ static void conf_state_lists(void **state)
     struct raft_conf_state out;
     raftpb_conf_state_encode(&b, &cs, RAFTPB_ZEROS);
     expect_bytes(&b, "08cfebfad3ffc3d9d18a01 2800");
+    buf_deinit(&b);
     b = hex("0805 0801 0a020302 2801"); /* unpacked, unsorted, and packed */
     assert_int_equal(raftpb_conf_state_decode(buf_slice(&b), &out), 0);
     assert_int_equal(out.voters.count, 4);
