@@ -18,6 +18,7 @@
 
 static struct out_part *part_at(struct grpc_call *call, uint32_t i)
 {
+    ensure(call->part_cap > 0);
     return &call->parts[(call->part_head + i) % call->part_cap];
 }
 
