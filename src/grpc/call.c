@@ -18,6 +18,7 @@
 
 static struct out_part *part_at(struct grpc_call *call, uint32_t i)
 {
+    ensure(call->part_cap > 0);
     return &call->parts[(call->part_head + i) % call->part_cap];
 }
 
@@ -223,13 +224,15 @@ static struct h2_header message_header(struct grpc_call *call)
     return (struct h2_header){SLICE_LIT("grpc-message"), text, false};
 }
 
-/* The request's, echoed (client-api 4.4). */
+/* The request's, echoed (client-api 4.4); grpc-go writes '+' whatever stood before the subtype. */
 static struct h2_header type_header(struct grpc_call *call)
 {
     struct slice type = grpc_call_metadata(call, "content-type");
-    if (!call->is_grpc_type || slice_equal(type, SLICE_LIT("application/grpc"))) {
+    size_t base = sizeof("application/grpc") - 1;
+    if (!call->is_grpc_type || type.len <= base + 1) {
         return (struct h2_header)H2_HEADER_LIT("content-type", "application/grpc");
     }
+    ((uint8_t *)(uintptr_t)type.data)[base] = '+'; /* in the call's own copy */
     return (struct h2_header){SLICE_LIT("content-type"), type, false};
 }
 

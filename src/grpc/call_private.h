@@ -65,11 +65,11 @@ struct grpc_call {
     struct buf meta;      /* entries: u32 name length, u32 value length, name, value */
     struct slice message; /* inside on_message */
     struct grpc_deframer deframer;
-    struct buf held;           /* paused: bytes not yet looked at */
-    size_t unconsumed;         /* bytes whose window was not given back */
-    size_t held_counted;       /* of conn->held_bytes */
-    struct grpc_error refusal; /* of the headers; code OK = none */
-    int refusal_status;        /* HTTP status that goes with it */
+    struct buf held;            /* paused: bytes not yet looked at */
+    size_t unconsumed;          /* bytes whose window was not given back */
+    size_t held_counted;        /* of conn->held_bytes */
+    struct grpc_error *refusal; /* of the headers; NULL = none */
+    int refusal_status;         /* HTTP status that goes with it */
 
     /* Response. */
     struct buf copy; /* bytes of OUT_COPIED parts */

@@ -26,6 +26,11 @@ bool grpc_deframer_is_partial(const struct grpc_deframer *d)
     return d->head_len > 0;
 }
 
+bool grpc_deframer_is_in_message(const struct grpc_deframer *d)
+{
+    return d->head_len == GRPC_HEAD_BYTES;
+}
+
 /* The message given last is done with. */
 static void message_forget(struct grpc_deframer *d)
 {
@@ -243,7 +248,7 @@ static struct rcbuf *inflate_all(z_stream *z, size_t bytes_max, struct grpc_erro
             return out;
         }
         if (rv != Z_OK || (z->avail_in == 0 && z->avail_out != 0)) {
-            grpc_error_set(e, GRPC_INTERNAL, "grpc: failed to decompress the received message: %s",
+            grpc_error_set(e, GRPC_INTERNAL, "grpc: failed to decompress the message: %s",
                            rv == Z_OK || rv == Z_BUF_ERROR ? "unexpected EOF"
                                                            : "gzip: invalid data");
             break;

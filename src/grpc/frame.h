@@ -10,7 +10,8 @@
  *             comes in pieces is gathered in an rcbuf, which grows with what has really come, so
  *             that five bytes cannot reserve megabytes.
  * Failure     grpc_deframer_next fills a struct grpc_error with grpc-go's texts; the stream is
- * over. See         client-api 3.3, 4.3; test/unit/grpc/frame_test.c.
+ *             over.
+ * See         client-api 3.3, 4.3; test/unit/grpc/frame_test.c.
  */
 #ifndef GRPC_FRAME_H
 #define GRPC_FRAME_H
@@ -50,8 +51,9 @@ enum grpc_deframe grpc_deframer_next(struct grpc_deframer *d, struct slice *in,
 struct rcbuf *grpc_deframer_take(struct grpc_deframer *d, struct slice msg);
 /* Bytes of an incomplete message held. */
 size_t grpc_deframer_held(const struct grpc_deframer *d);
-/* In the middle of a message. */
+/* A message has begun / its five bytes are complete, the rest is not. */
 bool grpc_deframer_is_partial(const struct grpc_deframer *d);
+bool grpc_deframer_is_in_message(const struct grpc_deframer *d);
 
 void grpc_head_write(uint8_t out[GRPC_HEAD_BYTES], bool is_compressed, size_t len);
 /* gzip format; appended to out. False when zlib has no memory. */

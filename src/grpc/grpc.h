@@ -2,25 +2,30 @@
  *
  * grpc/grpc: the face for services: method tables, calls, replies.
  *
- * Problem     A service wants whole messages in and messages, sources or a status out; HTTP/2,
- * framing, windows, compression, deadlines, budgets and etcd's exact refusals are not its concern.
+ * Problem     A service wants whole messages in, and messages, sources or a status out; HTTP/2,
+ *             framing, windows, compression, deadlines, budgets and etcd's exact refusals are not
+ *             its concern.
  * Design      A service registers a table of methods.  For every accepted call the layer makes a
- * struct grpc_call and calls the method's functions on the loop's thread:
+ *             struct grpc_call and calls the method's functions on the loop's thread:
  *
  *                 on_start? -> on_message* -> on_half_close? -> (service answers) | on_cancel
  *
- *             The service answers with exactly one of grpc_call_finish_unary, _fail,
- * _respond_source, or, for streams, any number of _send* and one _finish or _fail.  With that last
- * answer, or with on_cancel, the service has let go of the call and must not touch it again.
+ *             The service answers with exactly one of grpc_call_finish_unary, _fail and
+ *             _respond_source, or, for streams, any number of _send* and one _finish or _fail.
+ *             With that last answer, or with on_cancel, the service has let go of the call and
+ *             must not touch it again.
  * Invariants  I1 on_cancel comes at most once, never after the service's last answer, and never
- * from inside a call that the service makes into this layer. I2 a unary method gets exactly one
- * on_message (never on_half_close); extra messages are dropped as grpc-go does. I3 a source's close
- * is called exactly once. Ownership   A message slice lives until on_message returns (take it with
- * grpc_call_take_message to keep it).  Replies are copied unless said otherwise. Thread      net:
- * the loop that owns the connection. Limits      receive size = grpc_server_options.recv_bytes_max;
- * LIMIT_RESPONSE_BUFFER_BYTES over all calls; GRPC_CALL_OUT_BYTES queued on one stream before
- * grpc_call_can_send says no. Failure     Replies cannot fail: to a call whose peer has gone they
- * are dropped. See         client-api 3.3, 4.3-4.5; design.md 4.
+ *                from inside a call that the service makes into this layer.
+ *             I2 a unary method gets exactly one on_message (never on_half_close); extra messages
+ *                are dropped, as grpc-go does.
+ *             I3 a source's close is called exactly once.
+ * Ownership   A message slice lives until on_message returns (grpc_call_take_message keeps it).
+ *             Replies are copied unless said otherwise.
+ * Thread      net: the loop that owns the connection.
+ * Limits      receive size: grpc_server_options.recv_bytes_max; LIMIT_RESPONSE_BUFFER_BYTES over
+ *             all calls; GRPC_CALL_OUT_BYTES on one stream before grpc_call_can_send says no.
+ * Failure     Replies cannot fail: to a call whose peer has gone they are dropped.
+ * See         client-api 3.3, 4.3-4.5; design.md 4.
  */
 #ifndef GRPC_GRPC_H
 #define GRPC_GRPC_H

@@ -245,6 +245,8 @@ void grpc_server_call_put(struct grpc_server *s, struct grpc_call *call)
         call->parts = call->first_parts;
     }
     buf_deinit(&call->held);
+    mem_free(call->refusal);
+    call->refusal = NULL;
     if (s->free_count >= GRPC_CALLS_KEPT) {
         call_free(call);
         return;

@@ -86,7 +86,7 @@ int grpc_timeout_parse(struct slice s, uint64_t *out_ns, struct buf *why)
     uint64_t n = 0;
     for (size_t i = 0; i + 1 < s.len; i++) {
         if (s.data[i] < '0' || s.data[i] > '9') {
-            timeout_refuse(why, "strconv.ParseInt: parsing ", slice_make(s.data, s.len - 1));
+            timeout_refuse(why, "strconv.ParseUint: parsing ", slice_make(s.data, s.len - 1));
             buf_append_cstr(why, ": invalid syntax");
             return ERR_MALFORMED;
         }
@@ -170,16 +170,18 @@ static struct slice base64_unpad(struct slice s)
     return s;
 }
 
-int grpc_base64_decode(struct buf *out, struct slice s)
+int grpc_base64_decode(struct buf *out, struct slice s, size_t *out_bad_at)
 {
     s = base64_unpad(s);
-    if (s.len % 4 == 1) {
-        return ERR_MALFORMED;
-    }
     for (size_t i = 0; i < s.len; i++) {
         if (base64_value(s.data[i]) < 0) {
+            *out_bad_at = i;
             return ERR_MALFORMED;
         }
+    }
+    if (s.len % 4 == 1) {
+        *out_bad_at = s.len - 1;
+        return ERR_MALFORMED;
     }
     uint32_t bits = 0;
     unsigned have = 0;

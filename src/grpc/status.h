@@ -25,8 +25,9 @@ enum grpc_code grpc_code_parse(struct slice s);
 /* gRPC code for an HTTP status without a grpc-status (the protocol's table). */
 enum grpc_code grpc_code_from_http(int status);
 
-/* Standard alphabet, padding optional; appended.  ERR_MALFORMED leaves out as it was. */
-MUST_USE int grpc_base64_decode(struct buf *out, struct slice s);
+/* Standard alphabet, padding optional; appended.  ERR_MALFORMED leaves out as it was and tells the
+ * place of the first byte that does not belong there. */
+MUST_USE int grpc_base64_decode(struct buf *out, struct slice s, size_t *out_bad_at);
 void grpc_base64_encode(struct buf *out, struct slice s); /* without padding, as grpc-go */
 
 /* Go's %q of a string: quotes, and escapes for what does not print in ASCII. */

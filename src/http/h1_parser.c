@@ -17,13 +17,21 @@ typedef http_parser lib_parser;
 #define LIB_FAIL (-1)
 #endif
 
+/* What an event's result is to the library.  llhttp must not be paused by a call from inside a
+ * callback, but by its return value. */
 static int note(struct h1_parser *p, int err)
 {
-    if (err == 0) {
-        return 0;
+    if (err != 0) {
+        p->err = err;
+        return LIB_FAIL;
     }
-    p->err = err;
-    return LIB_FAIL;
+#ifdef CAIRN_LLHTTP
+    if (p->is_pausing) {
+        p->is_pausing = false;
+        return HPE_PAUSED;
+    }
+#endif
+    return 0;
 }
 
 static int on_target(lib_parser *lib, const char *at, size_t len)
@@ -109,7 +117,7 @@ int h1_parser_finish(struct h1_parser *p)
 
 void h1_parser_pause(struct h1_parser *p)
 {
-    llhttp_pause(&p->lib);
+    p->is_pausing = true;
 }
 
 struct slice h1_parser_method(const struct h1_parser *p)

@@ -33,6 +33,7 @@ struct h1_parser {
 #ifdef CAIRN_LLHTTP
     llhttp_t lib;
     llhttp_settings_t settings;
+    bool is_pausing; /* told to the library by the present callback's return */
 #else
     http_parser lib;
 #endif
@@ -47,6 +48,7 @@ void h1_parser_init(struct h1_parser *p, bool is_request, const struct h1_parser
 MUST_USE int h1_parser_feed(struct h1_parser *p, struct slice bytes, size_t *out_used);
 /* The peer closed: completes a response that ends so; ERR_TRUNCATED in the middle of a message. */
 MUST_USE int h1_parser_finish(struct h1_parser *p);
+/* From inside an event only. */
 void h1_parser_pause(struct h1_parser *p);
 
 /* After on_headers. */

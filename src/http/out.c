@@ -105,8 +105,9 @@ void http_out_shrink(struct http_out *o, size_t n)
     if (n == 0) {
         return;
     }
+    ensure(o->count > 0 && o->parts != NULL);
     struct slice *last = &o->parts[o->count - 1];
-    ensure(o->count > 0 && last->len >= n && o->cur->used >= n);
+    ensure(last->len >= n && o->cur->used >= n);
     last->len -= n;
     o->cur->used -= n;
     o->bytes -= n;
@@ -131,7 +132,7 @@ void http_out_append_ref(struct http_out *o, struct slice s, struct rcbuf *owner
     }
     if (o->ref_count == o->ref_cap) {
         o->ref_cap = o->ref_cap == 0 ? 16 : o->ref_cap * 2;
-        o->refs = mem_realloc(o->refs, o->ref_cap * sizeof(*o->refs));
+        o->refs = mem_realloc(o->refs, o->ref_cap * sizeof(struct rcbuf *));
     }
     o->refs[o->ref_count++] = rcbuf_ref(owner);
     part_push(o, s);

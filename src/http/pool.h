@@ -5,10 +5,11 @@
  * Problem     nghttp2 makes about eight small allocations a request; malloc and free were 9% of its
  *             instructions (design.md 2).
  * Design      Classes of 64 bytes up to 1 KiB, then powers of two up to HTTP_POOL_BLOCK_MAX; a
- * freed block goes on its class's list, up to HTTP_POOL_KEEP_BYTES in all, the rest back to malloc.
- * One pool per loop, shared by its connections: memory follows the load of the loop, not the number
- * of connections. Thread      net, one loop. Failure     NULL, as malloc: sizes are chosen by a
- * peer (nghttp2 copes).
+ *             freed block goes on its class's list, up to HTTP_POOL_KEEP_BYTES in all, the rest
+ *             back to malloc.  One pool per loop, shared by its connections: memory follows the
+ *             load of the loop, not the number of connections.
+ * Thread      net, one loop.
+ * Failure     NULL, as malloc: sizes are chosen by a peer (nghttp2 copes).
  */
 #ifndef HTTP_POOL_H
 #define HTTP_POOL_H

@@ -84,6 +84,13 @@ void rpc_conn_accept(struct rpc_listener *l, struct env_conn *conn)
     rpc_conn_rearm(c);
 }
 
+static void count_bytes(struct rpc_conn *c)
+{
+    c->server->stats.bytes_in += c->link.bytes_in;
+    c->server->stats.bytes_out += c->link.bytes_out;
+    c->link.bytes_in = c->link.bytes_out = 0;
+}
+
 static void sessions_destroy(struct rpc_conn *c)
 {
     grpc_conn_destroy(c->h2);
@@ -120,8 +127,7 @@ static void on_closed(struct rpc_link *link, int err)
     }
     list_remove(&c->node);
     s->stats.conns_open--;
-    s->stats.bytes_in += c->link.bytes_in;
-    s->stats.bytes_out += c->link.bytes_out;
+    count_bytes(c);
     buf_deinit(&c->sniffed);
     mem_free(c->peer);
     mem_free(c);
@@ -365,6 +371,7 @@ void rpc_conn_flush(struct rpc_conn *c)
     }
     int rounds = 0;
     bool more = true;
+    count_bytes(c);
     while (more && rpc_link_queued(&c->link) < LIMIT_CONN_OUT_BYTES) {
         if (rounds++ == RPC_FLUSH_ROUNDS) {
             rpc_conn_dirty(c); /* the others' turn */

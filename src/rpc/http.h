@@ -13,9 +13,11 @@
  *             A handler with is_whole set gets only on_request, after the body is complete and in
  *             rpc_http_body().
  * Ownership   The request lives until the handler has finished the answer or on_gone was called;
- * then it must not be touched.  Slices from it live as long. Limits      LIMIT_HTTP1_HEADER_BYTES,
- * LIMIT_HTTP1_BODY_BYTES (is_whole only), and LIMIT_CONN_OUT_BYTES before rpc_http_can_write says
- * no. Thread      net. See         client-api 5.1, 6.
+ *             then it must not be touched.  Slices from it live as long.
+ * Limits      LIMIT_HTTP1_HEADER_BYTES, LIMIT_HTTP1_BODY_BYTES (is_whole only), and
+ *             LIMIT_CONN_OUT_BYTES before rpc_http_can_write says no.
+ * Thread      net.
+ * See         client-api 5.1, 6.
  */
 #ifndef RPC_HTTP_H
 #define RPC_HTTP_H

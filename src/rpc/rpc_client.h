@@ -6,9 +6,11 @@
  *             client library's policy).  Calls may be started before the channel is up; they are
  *             sent when it is, or end with UNAVAILABLE when it never gets there.
  * Ownership   The caller owns the channel.  on_down is the last event; then destroy it (allowed
- * from inside on_down).  Destroying an open channel ends its calls (UNAVAILABLE "grpc: the client
- * connection is closing") and gives no on_down. Thread      the loop of env. Limits
- * connect_timeout_ms over name resolution, connect and TLS; LIMIT_CONN_OUT_BYTES.
+ *             from inside on_down and from inside any other callback, on_done included).
+ *             Destroying an open channel ends its calls (UNAVAILABLE "grpc: the client connection
+ *             is closing"; at the latest when the callback returns) and gives no on_down.
+ * Thread      the loop of env.
+ * Limits      connect_timeout_ms over name resolution, connect and TLS; LIMIT_CONN_OUT_BYTES.
  */
 #ifndef RPC_RPC_CLIENT_H
 #define RPC_RPC_CLIENT_H

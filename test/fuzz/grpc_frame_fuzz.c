@@ -41,7 +41,8 @@ static void texts(struct slice in)
     uint64_t ns = 0;
     int err = grpc_timeout_parse(in, &ns, &out);
     ensure(err == 0 || out.len > 0);
-    err = grpc_base64_decode(&out, in);
+    size_t bad_at = 0;
+    err = grpc_base64_decode(&out, in, &bad_at);
     grpc_message_decode(&out, in);
     buf_clear(&out);
     grpc_message_encode(&out, in);

@@ -119,7 +119,7 @@ static void refusals_have_grpc_gos_texts(void **state)
     refuse(10, GRPC_ENCODING_IDENTITY, &w, GRPC_INTERNAL,
            "grpc: compressed flag set with identity or empty encoding");
     refuse(10, GRPC_ENCODING_GZIP, &w, GRPC_INTERNAL,
-           "grpc: failed to decompress the received message: gzip: invalid data");
+           "grpc: failed to decompress the message: gzip: invalid data");
     buf_clear(&w);
     static uint8_t zeros[60000];
     frame_add(&w, true, slice_make(zeros, sizeof(zeros)));
@@ -134,7 +134,7 @@ static void refusals_have_grpc_gos_texts(void **state)
     buf_append(&w, head, sizeof(head));
     buf_append(&w, packed.data, packed.len - 3);
     refuse(1000, GRPC_ENCODING_GZIP, &w, GRPC_INTERNAL,
-           "grpc: failed to decompress the received message: unexpected EOF");
+           "grpc: failed to decompress the message: unexpected EOF");
     buf_deinit(&packed);
     buf_deinit(&w);
 }

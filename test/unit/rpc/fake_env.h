@@ -29,7 +29,7 @@ struct fake_env {
     size_t chunk;
     size_t window;
     bool refuse_connect;
-    bool is_frozen; /* data and ends of input do not arrive */
+    bool is_frozen;  /* data and ends of input do not arrive */
     uint64_t writes; /* calls of conn->write */
 };
 
