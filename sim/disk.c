@@ -243,6 +243,18 @@ void sim_disk_crash(struct sim_disk *d, enum sim_crash_policy policy, uint64_t s
     d->cut_after = UINT64_MAX;
 }
 
+void sim_disk_settle(struct sim_disk *d)
+{
+    struct prng unused;
+    prng_init(&unused, 0);
+    for (size_t i = 0; i < d->inode_count; i++) {
+        if (d->inodes[i] != NULL && !d->inodes[i]->is_dir) {
+            sim_file_settle(d->inodes[i]);
+        }
+    }
+    sim_dir_changes_crash(d, SIM_CRASH_KEEP_ALL, &unused);
+}
+
 void sim_disk_power_cut_after(struct sim_disk *d, uint64_t op_no)
 {
     d->cut_after = op_no;
@@ -692,15 +704,7 @@ int sim_disk_import(struct sim_disk *d, const char *to, struct env_disk *src, co
 {
     struct tree_copy c = {&d->base, src, to, from, 0};
     int err = tree_copy(&c);
-    /* As if it had always been there. */
-    for (size_t i = 0; i < d->inode_count; i++) {
-        if (d->inodes[i] != NULL && !d->inodes[i]->is_dir) {
-            sim_file_settle(d->inodes[i]);
-        }
-    }
-    struct prng unused;
-    prng_init(&unused, 0);
-    sim_dir_changes_crash(d, SIM_CRASH_KEEP_ALL, &unused);
+    sim_disk_settle(d); /* as if it had always been there */
     return err;
 }
 

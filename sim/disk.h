@@ -98,6 +98,8 @@ void sim_disk_crash(struct sim_disk *d, enum sim_crash_policy policy, uint64_t s
 void sim_disk_power_cut_after(struct sim_disk *d, uint64_t op_no);
 /* True when an operation was refused by the power cut. */
 bool sim_disk_is_cut(const struct sim_disk *d);
+/* Makes everything durable, with no operation counted and files left open (a fixture's start). */
+void sim_disk_settle(struct sim_disk *d);
 /* Number of the last operation. */
 uint64_t sim_disk_op_count(const struct sim_disk *d);
 /* Changes that a crash may lose. */

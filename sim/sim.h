@@ -70,13 +70,13 @@ struct sim_host *sim_host_add(struct sim *s, const char *name);
 struct env *sim_host_env(struct sim_host *h);
 struct sim_disk *sim_host_disk(struct sim_host *h);
 /* The machine loses power: jobs, timers, deferred calls, sockets and open files are forgotten
- * without a callback (peers see a reset).  The code under test frees its memory itself; its env
- * stays valid and is a fresh one afterwards.  The disk keeps its unsynced writes: decide them with
- * sim_disk_crash. */
+ * without a callback (peers see a reset).  Afterwards the code under test frees its memory itself;
+ * its env stays valid and is a fresh one.  The disk keeps its unsynced writes and open files:
+ * decide them with sim_disk_crash.  Not from a callback of this host's net. */
 void sim_host_crash(struct sim_host *h);
 /* Jobs of this lane wait until it is released. */
 void sim_lane_hold(struct env *env, enum env_lane lane, bool is_held);
-/* Jobs waiting or not yet done. */
+/* Jobs that wait to be run. */
 size_t sim_lane_jobs(const struct env *env, enum env_lane lane);
 /* Moves this host's wall clock against the world's. */
 void sim_wall_offset_set(struct env *env, int64_t ns);

@@ -132,7 +132,8 @@ int apply_prefetch(struct apply *a, bool has_waiter, struct mvcc_values *v)
     }
     switch (a->req.which) {
     case WIRE_INTERNAL_PUT: return mvcc_prefetch_put(a->o.store, &a->put, has_waiter, v);
-    case WIRE_INTERNAL_DELETE_RANGE: return mvcc_prefetch_delete(a->o.store, &a->del, has_waiter, v);
+    case WIRE_INTERNAL_DELETE_RANGE:
+        return mvcc_prefetch_delete(a->o.store, &a->del, has_waiter, v);
     case WIRE_INTERNAL_TXN: return mvcc_prefetch_txn(a->o.store, &a->txn, has_waiter, v);
     default: return 0;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * apply/cluster: what the log says about the cluster itself: versions, attributes, downgrade jobs; in
- * the form of 3.6/3.7 and in the v2 form that 3.5 proposes (storage-formats 3.11).
+ * apply/cluster: what the log says about the cluster itself: versions, attributes, downgrade jobs;
+ * in the form of 3.6/3.7 and in the v2 form that 3.5 proposes (storage-formats 3.11).
  */
 #include "apply/internal.h"
 

@@ -196,10 +196,8 @@ void backend_seal(struct backend *b, uint64_t index, uint64_t term, uint64_t now
 bool backend_is_full(const struct backend *b)
 {
     const struct tail *t = &b->tail;
-    uint64_t waiting =
-        (t->records.end - t->records.first) + (t->ops.end - t->ops.first);
-    return t->bytes > LIMIT_TAIL_BYTES ||
-           waiting > (uint64_t)b->batch_ops * LIMIT_TAIL_BATCHES;
+    uint64_t waiting = (t->records.end - t->records.first) + (t->ops.end - t->ops.first);
+    return t->bytes > LIMIT_TAIL_BYTES || waiting > (uint64_t)b->batch_ops * LIMIT_TAIL_BATCHES;
 }
 
 size_t backend_tail_bytes(const struct backend *b)

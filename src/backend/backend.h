@@ -99,8 +99,8 @@ void backend_seal(struct backend *b, uint64_t index, uint64_t term, uint64_t now
 /* True when apply must wait: LIMIT_TAIL_BYTES or LIMIT_TAIL_BATCHES reached. */
 bool backend_is_full(const struct backend *b);
 size_t backend_tail_bytes(const struct backend *b);
-/* Counts everything sealed or being sealed; what was there at position p is durable in the file when
- * backend_committed_position() >= p. */
+/* Counts everything sealed or being sealed; what was there at position p is durable in the file
+ * when backend_committed_position() >= p. */
 uint64_t backend_position(const struct backend *b);
 uint64_t backend_committed_position(const struct backend *b);
 /* When the batch that waits becomes due by its interval; UINT64_MAX: nothing waits. */
@@ -119,8 +119,8 @@ struct backend_batch *backend_batch_take(struct backend *b, uint64_t durable_ind
                                          bool force);
 /* Backend lane: one bolt transaction, two syncs. */
 MUST_USE int backend_batch_commit(struct backend_batch *batch);
-/* Main loop, after commit returned err; 0 publishes it.  Frees the batch; returns err, or why the new
- * view could not be opened: either is final. */
+/* Main loop, after commit returned err; 0 publishes it.  Frees the batch; returns err, or why the
+ * new view could not be opened: either is final. */
 int backend_batch_done(struct backend *b, struct backend_batch *batch, int err);
 /* Highest index whose effects are durable in the file. */
 uint64_t backend_committed_index(const struct backend *b);

@@ -51,8 +51,8 @@ static struct backend_batch *batch_create(struct backend *b, const struct tail_m
     return batch;
 }
 
-struct backend_batch *backend_batch_take(struct backend *b, uint64_t durable_index,
-                                         uint64_t now_ms, bool force)
+struct backend_batch *backend_batch_take(struct backend *b, uint64_t durable_index, uint64_t now_ms,
+                                         bool force)
 {
     if (b->running != NULL || b->is_defragmenting || !(force || is_due(b, now_ms))) {
         return NULL;

@@ -52,7 +52,6 @@ struct backend {
     atomic_uint open_views;
 };
 
-
 struct backend_batch {
     struct backend *backend;
     struct bolt_db *db;

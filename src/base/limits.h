@@ -25,7 +25,7 @@
 
 /* WAL and raft. */
 #define LIMIT_WAL_SEGMENT_BYTES 64000000
-#define LIMIT_RAFT_LOG_BYTES (32u << 20) /* in-memory log; older entries come from the WAL */
+#define LIMIT_RAFT_LOG_BYTES (8u << 20) /* in-memory log; older entries come from the WAL */
 #define LIMIT_SNAPSHOT_COUNT_DEFAULT 10000
 #define LIMIT_SNAPSHOT_CATCHUP_DEFAULT 5000
 #define LIMIT_PENDING_REQUESTS 65536     /* credits: requests between admission and reply */

@@ -10,11 +10,11 @@
 enum { CONNECT_TIMEOUT_MS = 5000, METADATA_MAX = 2 };
 
 enum link_state {
-    LINK_IDLE,       /* never tried, or the pause is over */
+    LINK_IDLE, /* never tried, or the pause is over */
     LINK_CONNECTING,
     LINK_UP,
-    LINK_DRAINING,   /* GOAWAY: running calls end on it, no new ones */
-    LINK_PAUSED,     /* failed; the timer makes it idle */
+    LINK_DRAINING, /* GOAWAY: running calls end on it, no new ones */
+    LINK_PAUSED,   /* failed; the timer makes it idle */
 };
 
 struct link {
@@ -61,7 +61,8 @@ static void link_connect(struct link *l);
 static void link_close(struct link *l);
 static void call_end(struct client_call *call, const struct client_status *status);
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life
+ * ---------------------------------------------------------------------------------------- */
 
 static void on_link_timer(struct env_timer *t);
 
@@ -116,7 +117,8 @@ void client_destroy(struct client *c)
 {
     struct env_exec *exec = c->conf.env == NULL ? NULL : c->conf.env->exec;
     c->is_destroyed = true;
-    LIST_FOREACH(&c->calls, node) {
+    LIST_FOREACH(&c->calls, node)
+    {
         struct client_call *call = LIST_ENTRY(node, struct client_call, node);
         call->state = CALL_ENDED;
         exec->ops->timer_stop(exec, &call->deadline);
@@ -126,7 +128,8 @@ void client_destroy(struct client *c)
         link_close(&c->links[i]);
         client_endpoint_deinit(&c->links[i].endpoint);
     }
-    LIST_FOREACH(&c->calls, node) {
+    LIST_FOREACH(&c->calls, node)
+    {
         list_remove(node);
         mem_free(LIST_ENTRY(node, struct client_call, node));
     }
@@ -151,7 +154,8 @@ const char *client_last_failure(const struct client *c)
     return c->last_failure.len == 0 ? "" : (const char *)c->last_failure.data;
 }
 
-/* ---- links --------------------------------------------------------------------------------------- */
+/* ---- links
+ * --------------------------------------------------------------------------------------- */
 
 static void on_up(void *arg)
 {
@@ -173,7 +177,8 @@ static void on_down(void *arg, int err, const char *text)
     struct client *c = l->client;
     struct env_exec *exec = c->conf.env->exec;
     buf_clear(&c->last_failure);
-    buf_printf(&c->last_failure, "%s: %s", l->endpoint.addr, text[0] != '\0' ? text : err_text(err));
+    buf_printf(&c->last_failure, "%s: %s", l->endpoint.addr,
+               text[0] != '\0' ? text : err_text(err));
     (void)buf_cstr(&c->last_failure);
     bool was_up = l->state == LINK_UP || l->state == LINK_DRAINING;
     rpc_channel_destroy(l->channel);
@@ -185,8 +190,8 @@ static void on_down(void *arg, int err, const char *text)
     }
     l->state = LINK_PAUSED;
     exec->ops->timer_start(exec, &l->timer, l->pause_ms);
-    l->pause_ms = l->pause_ms * 2 > CLIENT_RECONNECT_MAX_MS ? CLIENT_RECONNECT_MAX_MS
-                                                            : l->pause_ms * 2;
+    l->pause_ms =
+        l->pause_ms * 2 > CLIENT_RECONNECT_MAX_MS ? CLIENT_RECONNECT_MAX_MS : l->pause_ms * 2;
 }
 
 static const struct rpc_channel_events link_events = {on_up, on_goaway, on_down};
@@ -257,7 +262,8 @@ static struct link *link_pick(struct client *c)
     return found;
 }
 
-/* ---- calls --------------------------------------------------------------------------------------- */
+/* ---- calls
+ * --------------------------------------------------------------------------------------- */
 
 static void on_inner_message(void *arg, struct grpc_client_call *inner, struct slice msg)
 {
@@ -331,9 +337,9 @@ static void call_run(struct client_call *call, struct link *l)
         .path = call->opts.method,
         .metadata = metadata,
         .metadata_count = count,
-        .timeout_ms = call->deadline_ms == 0         ? 0
+        .timeout_ms = call->deadline_ms == 0        ? 0
                       : call->deadline_ms > now + 1 ? call->deadline_ms - now
-                                                     : 1,
+                                                    : 1,
         .ops = &inner_ops,
         .arg = call,
     };
@@ -348,7 +354,8 @@ static void call_run(struct client_call *call, struct link *l)
 
 static struct client_call *first_waiting(struct client *c)
 {
-    LIST_FOREACH(&c->calls, node) {
+    LIST_FOREACH(&c->calls, node)
+    {
         struct client_call *call = LIST_ENTRY(node, struct client_call, node);
         if (call->state == CALL_WAITING) {
             return call;
@@ -432,8 +439,8 @@ static void on_too_large(struct env_timer *t)
     struct buf text = BUF_INIT;
     buf_printf(&text, "trying to send message larger than max (%zu vs. %zu)", call->opts.body.len,
                call->client->conf.send_bytes_max);
-    call_end(call, &(struct client_status){.code = GRPC_RESOURCE_EXHAUSTED,
-                                           .text = buf_slice(&text)});
+    call_end(call,
+             &(struct client_status){.code = GRPC_RESOURCE_EXHAUSTED, .text = buf_slice(&text)});
     buf_deinit(&text);
 }
 
@@ -470,16 +477,16 @@ struct client_call *client_call_start(struct client *c, const struct client_call
     return call;
 }
 
-/* ---- text ---------------------------------------------------------------------------------------- */
+/* ---- text
+ * ---------------------------------------------------------------------------------------- */
 
 const char *client_code_name(enum grpc_code code)
 {
     static const char *const names[] = {
-        "OK",            "Canceled",          "Unknown",            "InvalidArgument",
-        "DeadlineExceeded", "NotFound",       "AlreadyExists",      "PermissionDenied",
-        "ResourceExhausted", "FailedPrecondition", "Aborted",       "OutOfRange",
-        "Unimplemented", "Internal",          "Unavailable",        "DataLoss",
-        "Unauthenticated"};
+        "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+        "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+        "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+        "DataLoss", "Unauthenticated"};
     return (size_t)code < ARRAY_LEN(names) ? names[code] : "Unknown";
 }
 

@@ -48,8 +48,8 @@ struct client_conf {
     uint64_t connect_timeout_ms; /* of one try; 0: 5 s */
     uint64_t ping_interval_ms;   /* values below CLIENT_PING_LEAST_MS act as that; 0: none */
     uint64_t ping_timeout_ms;
-    size_t send_bytes_max; /* 0: CLIENT_SEND_BYTES_DEFAULT */
-    size_t recv_bytes_max; /* 0: 2^31-1 */
+    size_t send_bytes_max;  /* 0: CLIENT_SEND_BYTES_DEFAULT */
+    size_t recv_bytes_max;  /* 0: 2^31-1 */
     const char *user_agent; /* NULL: default */
 };
 
@@ -71,7 +71,8 @@ struct client_call_options {
     void *arg;
 };
 
-/* ERR_INVALID: no endpoint, or one that cannot be understood; ERR_UNSUPPORTED: one that needs TLS. */
+/* ERR_INVALID: no endpoint, or one that cannot be understood; ERR_UNSUPPORTED: one that needs TLS.
+ */
 MUST_USE int client_create(const struct client_conf *conf, struct client **out);
 /* Calls under way end without on_done.  Not from inside a callback. */
 void client_destroy(struct client *c);

@@ -131,8 +131,8 @@ int client_ask(struct client *c, const struct client_runner *r, const struct cli
 }
 
 int client_ask_stream(struct client *c, const struct client_runner *r,
-                      const struct client_request *req,
-                      int (*fn)(void *arg, struct slice msg), void *arg, struct client_error *error)
+                      const struct client_request *req, int (*fn)(void *arg, struct slice msg),
+                      void *arg, struct client_error *error)
 {
     struct waiting w = {.runner = r, .on_message = fn, .arg = arg, .error = error};
     return ask(c, req, true, &w);

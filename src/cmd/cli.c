@@ -139,7 +139,8 @@ static void suggest(const struct cli_cmd *root, struct slice word, struct buf *r
     for (const struct cli_cmd *c = root->subs; c != NULL && c->use != NULL; c++) {
         size_t len = cli_name_len(c);
         struct slice name = slice_make(c->use, len);
-        bool is_prefix = len >= word.len && strncasecmp(c->use, (const char *)word.data, word.len) == 0;
+        bool is_prefix =
+            len >= word.len && strncasecmp(c->use, (const char *)word.data, word.len) == 0;
         if (c->is_hidden || c->is_help ||
             (!is_prefix && edit_distance(word, name) > SUGGEST_DISTANCE_MAX)) {
             continue;
@@ -233,13 +234,16 @@ bool cli_parse(struct cli_ctx *ctx, const struct slice *args, size_t count, int 
         if (!ctx->app->root->is_silenced) {
             buf_printf(&ctx->err, "Run '%s --help' for usage.\n", ctx->app->name);
         }
+        if (ctx->app->is_error_repeated) {
+            say_error(ctx, &reason);
+        }
         buf_deinit(&reason);
         return false;
     }
     cli_values_init(ctx);
     int err = cli_values_parse(ctx, rest, rest_count, &reason);
-    if (err == 0 && (cli_bool(ctx, "help") ||
-                     (cli_cmd_of(ctx)->run == NULL && !cli_cmd_of(ctx)->is_help))) {
+    if (err == 0 &&
+        (cli_bool(ctx, "help") || (cli_cmd_of(ctx)->run == NULL && !cli_cmd_of(ctx)->is_help))) {
         cli_help(ctx, &ctx->out);
         *out_rc = 0;
         buf_deinit(&reason);

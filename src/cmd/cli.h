@@ -59,18 +59,18 @@ enum cli_args {
 struct cli_cmd {
     const char *use; /* "get [options] <key> [range_end]"; the first word is the name */
     const char *brief;
-    const char *detail;  /* NULL = brief */
-    const char *example; /* NULL = none */
-    const char *group;   /* id of a struct cli_group, or NULL */
-    const struct cli_flag *flags; /* own flags; ends with a NULL name */
+    const char *detail;                /* NULL = brief */
+    const char *example;               /* NULL = none */
+    const char *group;                 /* id of a struct cli_group, or NULL */
+    const struct cli_flag *flags;      /* own flags; ends with a NULL name */
     const struct cli_flag *persistent; /* own and handed down */
     const struct cli_cmd *subs;        /* ends with a NULL use */
     int (*run)(struct cli_ctx *ctx);   /* NULL: the command only groups others */
     enum cli_args args;
-    bool is_hidden;          /* works, but help does not show it */
-    bool is_without_flags;   /* no "[flags]" in the usage line */
-    bool is_help;            /* `help [command]`, handled here */
-    bool is_silenced;        /* usage errors print no "Error:" line */
+    bool is_hidden;        /* works, but help does not show it */
+    bool is_without_flags; /* no "[flags]" in the usage line */
+    bool is_help;          /* `help [command]`, handled here */
+    bool is_silenced;      /* usage errors print no "Error:" line */
 };
 
 struct cli_group {

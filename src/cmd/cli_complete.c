@@ -6,7 +6,8 @@
 
 #include "base/err.h"
 
-/* ---- walking the tree ----------------------------------------------------------------------------- */
+/* ---- walking the tree
+ * ----------------------------------------------------------------------------- */
 
 struct place {
     const struct cli_app *app;
@@ -61,7 +62,8 @@ static void place_words(const struct place *p)
     cli_each_flag(p->path, p->depth, append_flag, p->out);
 }
 
-/* ---- scripts -------------------------------------------------------------------------------------- */
+/* ---- scripts
+ * -------------------------------------------------------------------------------------- */
 
 static void shell_known(struct place *p)
 {
@@ -161,7 +163,8 @@ bool cli_completion(const struct cli_app *app, struct slice shell, struct buf *o
     return true;
 }
 
-/* ---- man page ------------------------------------------------------------------------------------- */
+/* ---- man page
+ * ------------------------------------------------------------------------------------- */
 
 /* Text with what roff would take for itself escaped. */
 static void roff(const struct cli_app *app, struct buf *out, const char *text)
@@ -244,9 +247,10 @@ void cli_man(const struct cli_app *app, const char *intro, struct buf *out)
     struct place p = {.app = app, .path = {app->root}, .depth = 1, .out = out};
     buf_printf(out, ".TH %s 1 \"\" Cairn\n.SH NAME\n%s \\- ", app->name, app->name);
     roff(app, out, app->root->brief);
-    buf_printf(out, "\n.SH SYNOPSIS\n\\fB%s\\fR [\\fIglobal flags\\fR] \\fIcommand\\fR ", app->name);
+    buf_printf(out, "\n.SH SYNOPSIS\n\\fB%s\\fR [\\fIglobal flags\\fR] \\fIcommand\\fR ",
+               app->name);
     buf_append_cstr(out, "[\\fIflags\\fR] [\\fIarguments\\fR]\n.SH DESCRIPTION\n");
-    roff(app, out, intro);
+    cli_say(app, out, intro); /* already in roff */
     buf_append_cstr(out, "\n.SH COMMANDS\n");
     walk(&p, man_command);
     buf_append_cstr(out, ".SH GLOBAL FLAGS\n");

@@ -104,8 +104,8 @@ const char *cli_env_apply(struct cli_ctx *ctx, const char *const *environ_list,
     for (; *environ_list != NULL; environ_list++) {
         const char *entry = *environ_list;
         struct slice name = slice_make(entry, strcspn(entry, "="));
-        bool is_ours = strncmp(entry, ctx->app->env_prefix, prefix_len) == 0 &&
-                       entry[prefix_len] == '_';
+        bool is_ours =
+            strncmp(entry, ctx->app->env_prefix, prefix_len) == 0 && entry[prefix_len] == '_';
         bool is_empty = entry[name.len] == '\0' || entry[name.len + 1] == '\0';
         if (is_ours && (is_empty || !env_is_known(ctx, &in, name)) && !is_listed(ignore, name)) {
             on_unknown(arg, entry);

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "cmd/print_text.h"
 
-const struct cli_flag cli_flag_help = {"help", 'h', CLI_BOOL, NULL, "help for this command",
+const struct cli_flag cli_flag_help = {"help", 'h',   CLI_BOOL, NULL, "help for this command",
                                        false,  false, NULL};
 
 void cli_each_flag(const struct cli_cmd *const *path, size_t depth, cli_flag_fn fn, void *arg)
@@ -36,8 +36,8 @@ static void flag_match(void *arg, const struct cli_flag *f, bool is_inherited)
 {
     struct flag_search *s = arg;
     (void)is_inherited;
-    bool is_match = s->shorthand != 0 ? f->shorthand == s->shorthand
-                                      : slice_equal_cstr(s->name, f->name);
+    bool is_match =
+        s->shorthand != 0 ? f->shorthand == s->shorthand : slice_equal_cstr(s->name, f->name);
     if (is_match && s->found == NULL) {
         s->found = f;
     }
@@ -66,10 +66,10 @@ bool cli_flag_is_alone(const struct cli_flag *f)
 
 const char *cli_type_word(const struct cli_flag *f)
 {
-    static const char *const words[] = {[CLI_BOOL] = "",          [CLI_STRING] = "string",
-                                        [CLI_INT] = "int",        [CLI_INT64] = "int",
-                                        [CLI_UINT64] = "uint",    [CLI_DURATION] = "duration",
-                                        [CLI_STRINGS] = "strings"};
+    static const char *const words[] = {
+        [CLI_BOOL] = "",          [CLI_STRING] = "string", [CLI_INT] = "int",
+        [CLI_INT64] = "int",      [CLI_UINT64] = "uint",   [CLI_DURATION] = "duration",
+        [CLI_STRINGS] = "strings"};
     return words[f->type];
 }
 
@@ -86,7 +86,8 @@ bool cli_default_text(const struct cli_flag *f, struct buf *out)
     return true;
 }
 
-/* ---- values ------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------------------------------
+ */
 
 /* Takes the next CSV field of *s into *field.  The reference uses RFC 4180 quoting. */
 static int csv_next(struct slice *s, struct arena *arena, struct slice *field, struct buf *reason)
@@ -112,8 +113,9 @@ static int csv_next(struct slice *s, struct arena *arena, struct slice *field, s
         to[len++] = s->data[i++];
     }
     if (i >= s->len || (i + 1 < s->len && s->data[i + 1] != ',')) {
-        buf_printf(reason, "parse error on line 1, column %zu: extraneous or missing \" in "
-                           "quoted-field",
+        buf_printf(reason,
+                   "parse error on line 1, column %zu: extraneous or missing \" in "
+                   "quoted-field",
                    i + 1);
         return ERR_INVALID;
     }
@@ -231,8 +233,7 @@ const struct cli_value *cli_value(const struct cli_ctx *ctx, const char *name)
             return &ctx->values[i];
         }
     }
-    ensure(!"a flag that the command does not have");
-    return NULL;
+    ensure_failed("the command has this flag", __FILE__, __LINE__);
 }
 
 bool cli_bool(const struct cli_ctx *ctx, const char *name)
@@ -255,7 +256,8 @@ bool cli_is_changed(const struct cli_ctx *ctx, const char *name)
     return cli_value(ctx, name)->is_changed;
 }
 
-/* ---- parsing ------------------------------------------------------------------------------------ */
+/* ---- parsing ------------------------------------------------------------------------------------
+ */
 
 static int set_from_arg(struct cli_ctx *ctx, const struct cli_flag *f, struct slice text,
                         struct buf *reason)

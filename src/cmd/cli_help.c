@@ -93,7 +93,7 @@ static struct flag_list flags_of(const struct cli_ctx *ctx, bool is_inherited)
                           .is_root_hidden = ctx->app->is_root_flags_hidden,
                           .root = ctx->app->root};
     cli_each_flag(ctx->path, ctx->depth, flag_list_add, &l);
-    if (l.is_root_hidden && ctx->depth == 1) {
+    if (l.is_root_hidden && ctx->depth == 1 && !is_inherited) {
         l.count--; /* the root's own --help, always last, is hidden as well */
     }
     l.count = cli_flags_sort(l.flags, l.count);

@@ -6,7 +6,8 @@
 #include "cmd/print_text.h"
 #include "os/os.h"
 
-/* ---- small helpers ------------------------------------------------------------------------------- */
+/* ---- small helpers
+ * ------------------------------------------------------------------------------- */
 
 char *ctl_cstr(struct ctl *c, struct slice s)
 {
@@ -42,7 +43,8 @@ uint64_t ctl_timeout_ms(struct ctl *c)
     return flag_ms(c, "command-timeout");
 }
 
-/* ---- settings ------------------------------------------------------------------------------------ */
+/* ---- settings
+ * ------------------------------------------------------------------------------------ */
 
 static void on_unknown_env(void *arg, const char *entry)
 {
@@ -53,8 +55,7 @@ static void on_unknown_env(void *arg, const char *entry)
 static int apply_env(struct ctl *c)
 {
     static const char *const known[] = {"ETCDCTL_API", NULL};
-    const char *conflict =
-        cli_env_apply(c->cli, c->environ_list, known, on_unknown_env, NULL);
+    const char *conflict = cli_env_apply(c->cli, c->environ_list, known, on_unknown_env, NULL);
     if (conflict == NULL) {
         return 0;
     }
@@ -127,6 +128,9 @@ int ctl_settings(struct ctl *c)
     if (rc == 0 && cli_bool(c->cli, "debug")) {
         cli_env_dump(c->cli, &c->err);
     }
+    if (rc == 0 && cli_text(c->cli, "discovery-srv").len > 0) {
+        rc = ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "SRV discovery is not built in yet");
+    }
     rc = rc != 0 ? rc : check_tls_texts(c);
     rc = rc != 0 ? rc : read_user(c);
     if (rc == 0 && !print_format_parse(cli_text(c->cli, "write-out"), &c->printer.format)) {
@@ -137,7 +141,8 @@ int ctl_settings(struct ctl *c)
     return rc;
 }
 
-/* ---- TLS: until src/tls is there, a clear refusal -------------------------------------------------- */
+/* ---- TLS: until src/tls is there, a clear refusal
+ * -------------------------------------------------- */
 
 static int check_tls_file(struct ctl *c, const char *path)
 {
@@ -182,7 +187,8 @@ static int check_tls(struct ctl *c, struct slice first_endpoint)
     return is_wanted ? ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "TLS is not built in yet") : 0;
 }
 
-/* ---- connecting ---------------------------------------------------------------------------------- */
+/* ---- connecting
+ * ---------------------------------------------------------------------------------- */
 
 static int login(struct ctl *c, struct client *client)
 {
@@ -195,8 +201,7 @@ static int login(struct ctl *c, struct client *client)
     }
     int err = client_login(client, &c->runner, c->user, c->password, flag_ms(c, "dial-timeout"),
                            &c->error);
-    return err == 0 ? 0
-                    : ctl_fail(&c->fail, CTL_RC_BAD_CONNECTION, "%s", buf_cstr(&c->error.text));
+    return err == 0 ? 0 : ctl_fail(&c->fail, CTL_RC_BAD_CONNECTION, "%s", buf_cstr(&c->error.text));
 }
 
 static int create(struct ctl *c, const struct slice *endpoints, size_t count, struct client **out)
@@ -216,13 +221,12 @@ static int create(struct ctl *c, const struct slice *endpoints, size_t count, st
     if (err == ERR_UNSUPPORTED) {
         return ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "TLS is not built in yet");
     }
-    return err == 0 ? 0
-                    : ctl_fail(&c->fail, CTL_RC_BAD_CONNECTION,
-                               "etcdclient: no available endpoints");
+    return err == 0
+               ? 0
+               : ctl_fail(&c->fail, CTL_RC_BAD_CONNECTION, "etcdclient: no available endpoints");
 }
 
-int ctl_connect_to(struct ctl *c, const struct slice *endpoints, size_t count,
-                   struct client **out)
+int ctl_connect_to(struct ctl *c, const struct slice *endpoints, size_t count, struct client **out)
 {
     struct client *client;
     int rc = check_tls(c, count > 0 ? endpoints[0] : SLICE_NULL);
@@ -267,8 +271,7 @@ static int member_urls(struct ctl *c, struct slice **out, size_t *out_count)
                     &etcdserverpb__member_list_response__descriptor, &resp.base, NULL);
     client_destroy(client);
     if (rc != 0) {
-        return ctl_fail(&c->fail, rc,
-                        "failed to fetch endpoints from etcd cluster member list: %s",
+        return ctl_fail(&c->fail, rc, "failed to fetch endpoints from etcd cluster member list: %s",
                         ctl_cstr(c, buf_slice(&c->fail.text)));
     }
     size_t count = 0;
@@ -301,7 +304,8 @@ int ctl_endpoints(struct ctl *c, struct slice **out, size_t *out_count)
     return 0;
 }
 
-/* ---- asking -------------------------------------------------------------------------------------- */
+/* ---- asking
+ * -------------------------------------------------------------------------------------- */
 
 int ctl_ask(struct ctl *c, struct client *client, const char *method, unsigned flags,
             struct slice body, struct buf *reply)

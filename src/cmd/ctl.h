@@ -110,6 +110,7 @@ int ctl_run_lease_grant(struct cli_ctx *ctx);
 int ctl_run_lease_revoke(struct cli_ctx *ctx);
 int ctl_run_lease_time_to_live(struct cli_ctx *ctx);
 int ctl_run_lease_list(struct cli_ctx *ctx);
+int ctl_run_lease_keep_alive(struct cli_ctx *ctx);
 int ctl_run_auth_enable(struct cli_ctx *ctx);
 int ctl_run_auth_disable(struct cli_ctx *ctx);
 int ctl_run_auth_status(struct cli_ctx *ctx);

@@ -49,7 +49,8 @@ static char *sentence(struct ctl *c, const char *a, const char *name, const char
     return s;
 }
 
-/* ---- auth ---------------------------------------------------------------------------------------- */
+/* ---- auth
+ * ---------------------------------------------------------------------------------------- */
 
 static int ask_plain(struct ctl *c, struct client *client, const char *method,
                      const ProtobufCMessage *req, const ProtobufCMessageDescriptor *desc)
@@ -69,8 +70,7 @@ static int enable(struct ctl *c, struct client *client)
 static int make_root(struct ctl *c, struct client *client)
 {
     Etcdserverpb__AuthRoleAddRequest role = ETCDSERVERPB__AUTH_ROLE_ADD_REQUEST__INIT;
-    Etcdserverpb__AuthUserGrantRoleRequest grant =
-        ETCDSERVERPB__AUTH_USER_GRANT_ROLE_REQUEST__INIT;
+    Etcdserverpb__AuthUserGrantRoleRequest grant = ETCDSERVERPB__AUTH_USER_GRANT_ROLE_REQUEST__INIT;
     role.name = ctl_cstr(c, SLICE_LIT("root"));
     grant.user = role.name;
     grant.role = role.name;
@@ -91,8 +91,8 @@ int ctl_run_auth_enable(struct cli_ctx *ctx)
         return rc;
     }
     rc = enable(c, client);
-    if (rc != 0 && slice_equal_cstr(buf_slice(&c->error.desc),
-                                    err_text(ERR_RPC_ROOT_ROLE_NOT_EXIST))) {
+    if (rc != 0 &&
+        slice_equal_cstr(buf_slice(&c->error.desc), err_text(ERR_RPC_ROOT_ROLE_NOT_EXIST))) {
         rc = make_root(c, client);
         rc = rc != 0 ? rc : enable(c, client);
     }
@@ -142,7 +142,8 @@ int ctl_run_auth_status(struct cli_ctx *ctx)
     return rc;
 }
 
-/* ---- passwords ----------------------------------------------------------------------------------- */
+/* ---- passwords
+ * ----------------------------------------------------------------------------------- */
 
 static int ask_twice(struct ctl *c, const char *user, char **out)
 {
@@ -194,7 +195,8 @@ static int read_password(struct ctl *c, const char *user, char **out)
     return ask_twice(c, user, out);
 }
 
-/* ---- users --------------------------------------------------------------------------------------- */
+/* ---- users
+ * --------------------------------------------------------------------------------------- */
 
 /* Name and password of `user add`, by the order of cli.md 2.4. */
 static int add_credentials(struct ctl *c, char **user, char **password)
@@ -217,8 +219,7 @@ static int add_credentials(struct ctl *c, char **user, char **password)
     size_t n = (size_t)(colon - arg.data);
     *user = ctl_cstr(c, slice_make(arg.data, n));
     *password = ctl_cstr(c, slice_skip(arg, n + 1));
-    return n > 0 ? 0
-                 : ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "empty user name is not allowed");
+    return n > 0 ? 0 : ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "empty user name is not allowed");
 }
 
 int ctl_run_user_add(struct cli_ctx *ctx)
@@ -257,9 +258,8 @@ static int ask_role(struct ctl *c, struct client *client, char *role, struct buf
 {
     Etcdserverpb__AuthRoleGetRequest req = ETCDSERVERPB__AUTH_ROLE_GET_REQUEST__INIT;
     req.role = role;
-    return ctl_ask_pb(c, client, "/etcdserverpb.Auth/RoleGet", CTL_READ | CTL_NO_TIMEOUT,
-                      &req.base, &etcdserverpb__auth_role_get_response__descriptor, &resp->base,
-                      raw);
+    return ctl_ask_pb(c, client, "/etcdserverpb.Auth/RoleGet", CTL_READ | CTL_NO_TIMEOUT, &req.base,
+                      &etcdserverpb__auth_role_get_response__descriptor, &resp->base, raw);
 }
 
 static int print_detail(struct ctl *c, struct client *client, const char *user,
@@ -273,8 +273,8 @@ static int print_detail(struct ctl *c, struct client *client, const char *user,
         buf_append_byte(&c->out, '\n');
         rc = ask_role(c, client, resp->roles[i], &raw, &role);
         rc = rc != 0 ? rc
-                     : ctl_printed(c, print_role_get(&c->printer, buf_slice(&raw), resp->roles[i],
-                                                     &role));
+                     : ctl_printed(
+                           c, print_role_get(&c->printer, buf_slice(&raw), resp->roles[i], &role));
         buf_deinit(&raw);
     }
     return rc;
@@ -346,8 +346,8 @@ int ctl_run_user_grant_role(struct cli_ctx *ctx)
 {
     struct ctl *c = ctl_of(ctx);
     Etcdserverpb__AuthUserGrantRoleRequest req = ETCDSERVERPB__AUTH_USER_GRANT_ROLE_REQUEST__INIT;
-    int rc = ctl_need_args(
-        c, 2, "user grant command requires user name and role name as its argument");
+    int rc =
+        ctl_need_args(c, 2, "user grant command requires user name and role name as its argument");
     if (rc != 0) {
         return rc;
     }
@@ -361,10 +361,9 @@ int ctl_run_user_grant_role(struct cli_ctx *ctx)
 int ctl_run_user_revoke_role(struct cli_ctx *ctx)
 {
     struct ctl *c = ctl_of(ctx);
-    Etcdserverpb__AuthUserRevokeRoleRequest req =
-        ETCDSERVERPB__AUTH_USER_REVOKE_ROLE_REQUEST__INIT;
-    int rc = ctl_need_args(c, 2,
-                           "user revoke-role requires user name and role name as its argument");
+    Etcdserverpb__AuthUserRevokeRoleRequest req = ETCDSERVERPB__AUTH_USER_REVOKE_ROLE_REQUEST__INIT;
+    int rc =
+        ctl_need_args(c, 2, "user revoke-role requires user name and role name as its argument");
     if (rc != 0) {
         return rc;
     }
@@ -375,7 +374,8 @@ int ctl_run_user_revoke_role(struct cli_ctx *ctx)
                   sentence(c, "Role ", req.role, " is revoked from user ", req.name));
 }
 
-/* ---- roles --------------------------------------------------------------------------------------- */
+/* ---- roles
+ * --------------------------------------------------------------------------------------- */
 
 int ctl_run_role_add(struct cli_ctx *ctx)
 {

@@ -7,8 +7,14 @@
 #include "cmd/ctl_kv_req.h"
 #include "cmd/utl.h"
 
-#define END {.use = NULL}
-#define FLAGS_END {.name = NULL}
+#define END                                                                                        \
+    {                                                                                              \
+        .use = NULL                                                                                \
+    }
+#define FLAGS_END                                                                                  \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
 
 const struct cli_group ctl_groups[] = {
     {"kv", "Key-value commands"},
@@ -35,6 +41,11 @@ static const struct cli_flag txn_flags[] = {
 
 static const struct cli_flag hashkv_flags[] = {
     {"rev", 0, CLI_INT64, NULL, "highest revision to hash, 0 for the latest"},
+    FLAGS_END,
+};
+
+static const struct cli_flag keep_alive_flags[] = {
+    {"once", 0, CLI_BOOL, NULL, "renew it once and end"},
     FLAGS_END,
 };
 
@@ -95,10 +106,11 @@ static const struct cli_cmd endpoint_cmds[] = {
      .run = ctl_run_endpoint_health},
     {.use = "status",
      .brief = "Show version, size and raft state of every endpoint of `--endpoints`",
-     .detail = "Shows the state of every endpoint.\n"
-               "Simple format, comma separated: endpoint, ID, version, storage version, db size, in "
-               "use, percentage not in use, quota, is leader, is learner, raft term, raft index, "
-               "raft applied index, errors, downgrade target version, downgrade enabled.",
+     .detail =
+         "Shows the state of every endpoint.\n"
+         "Simple format, comma separated: endpoint, ID, version, storage version, db size, in "
+         "use, percentage not in use, quota, is leader, is learner, raft term, raft index, "
+         "raft applied index, errors, downgrade target version, downgrade enabled.",
      .run = ctl_run_endpoint_status},
     {.use = "hashkv",
      .brief = "Show the hash of the key history of every endpoint of `--endpoints`",
@@ -117,6 +129,10 @@ static const struct cli_cmd lease_cmds[] = {
      .flags = time_to_live_flags,
      .run = ctl_run_lease_time_to_live},
     {.use = "list", .brief = "List the ids of all leases", .run = ctl_run_lease_list},
+    {.use = "keep-alive [options] <leaseID>",
+     .brief = "Renew a lease again and again",
+     .flags = keep_alive_flags,
+     .run = ctl_run_lease_keep_alive},
     END,
 };
 
@@ -139,9 +155,7 @@ static const struct cli_cmd member_cmds[] = {
                "learner.",
      .flags = member_list_flags,
      .run = ctl_run_member_list},
-    {.use = "promote <memberID>",
-     .brief = "Give a learner a vote",
-     .run = ctl_run_member_promote},
+    {.use = "promote <memberID>", .brief = "Give a learner a vote", .run = ctl_run_member_promote},
     END,
 };
 

@@ -5,7 +5,8 @@
 #include "cmd/ctl.h"
 #include "os/os.h"
 
-/* ---- health: all endpoints at once ---------------------------------------------------------------- */
+/* ---- health: all endpoints at once
+ * ---------------------------------------------------------------- */
 
 struct health;
 
@@ -174,7 +175,8 @@ int ctl_run_endpoint_health(struct cli_ctx *ctx)
     return rc;
 }
 
-/* ---- status and hashkv: one after the other -------------------------------------------------------- */
+/* ---- status and hashkv: one after the other
+ * -------------------------------------------------------- */
 
 /* Asks one endpoint; a failed call is reported on stderr and leaves 0 with *out_ok false. */
 static int ask_one(struct ctl *c, struct slice endpoint, const char *method, const char *what,

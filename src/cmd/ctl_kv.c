@@ -12,7 +12,8 @@
 
 enum { DEL_WAIT_MS = 2000 };
 
-/* ---- get ----------------------------------------------------------------------------------------- */
+/* ---- get
+ * ----------------------------------------------------------------------------------------- */
 
 /* The parts of a streamed result, one behind the other. */
 struct parts {
@@ -108,8 +109,7 @@ static int get_once(struct ctl *c, struct client *client, struct slice body, str
 static int get_print(struct ctl *c, struct slice raw, const struct wire_range_resp *resp)
 {
     if (cli_bool(c->cli, "count-only") && c->printer.format != PRINT_FIELDS) {
-        return ctl_fail(&c->fail, CTL_RC_BAD_ARGS,
-                        "--count-only is only for `--write-out=fields`");
+        return ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "--count-only is only for `--write-out=fields`");
     }
     if (cli_bool(c->cli, "print-value-only")) {
         if (c->printer.format != PRINT_SIMPLE) {
@@ -147,7 +147,8 @@ int ctl_run_get(struct cli_ctx *ctx)
     return rc;
 }
 
-/* ---- put, del, compaction ------------------------------------------------------------------------ */
+/* ---- put, del, compaction
+ * ------------------------------------------------------------------------ */
 
 static bool value_from_stdin(void *arg, struct slice *out)
 {
@@ -249,7 +250,8 @@ int ctl_run_compaction(struct cli_ctx *ctx)
     return rc;
 }
 
-/* ---- txn ----------------------------------------------------------------------------------------- */
+/* ---- txn
+ * ----------------------------------------------------------------------------------------- */
 
 /* Lines of stdin, read one by one so that prompts and answers alternate. */
 struct txn_input {

@@ -2,11 +2,8 @@
  *
  * cmd/ctl_main: cairnctl, also installed as etcdctl.
  */
-#include <stdlib.h>
-
 #include "base/log.h"
 #include "cmd/ctl.h"
-#include "cmd/version.h"
 #include "os/log_sink.h"
 #include "os/os.h"
 
@@ -26,30 +23,6 @@ static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == NULL ? path : slash + 1;
-}
-
-int ctl_run_version(struct cli_ctx *ctx)
-{
-    struct ctl *c = ctl_of(ctx);
-    buf_printf(&c->out, "%s version: %s\nAPI version: %s\n", ctx->app->name,
-               c->is_etcd_name ? VERSION_ETCD : VERSION_CAIRN, VERSION_API);
-    return 0;
-}
-
-int ctl_run_completion(struct cli_ctx *ctx)
-{
-    struct ctl *c = ctl_of(ctx);
-    bool is_known = cli_completion(ctx->app, ctx->args[0], &c->out);
-    ensure(is_known); /* the parser has checked the name */
-    return 0;
-}
-
-int ctl_run_options(struct cli_ctx *ctx)
-{
-    struct ctl *c = ctl_of(ctx);
-    buf_append_cstr(&c->out, "The following options can be passed to any command:\n\n");
-    cli_root_flags(ctx->app, &c->out);
-    return 0;
 }
 
 static int run(struct ctl *c, struct cli_ctx *cli)
@@ -127,6 +100,7 @@ int main(int argc, char **argv)
     }
     int rc = main_with(env, argc, argv);
     os_log_sink_destroy(sink);
+    os_loop_run_for(env, 0); /* connections are given back by the loop */
     os_env_destroy(env);
     return rc;
 }

@@ -6,7 +6,8 @@
 #include "cmd/ctl.h"
 #include "cmd/print_text.h"
 
-/* ---- alarms -------------------------------------------------------------------------------------- */
+/* ---- alarms
+ * -------------------------------------------------------------------------------------- */
 
 static int ask_alarm(struct ctl *c, struct client *client, const Etcdserverpb__AlarmRequest *req,
                      Etcdserverpb__AlarmResponse *resp, struct buf *raw)
@@ -36,8 +37,8 @@ int ctl_run_alarm_list(struct cli_ctx *ctx)
 }
 
 /* Takes every alarm of the list back; all collects what the server removed. */
-static int disarm_all(struct ctl *c, struct client *client,
-                      const Etcdserverpb__AlarmResponse *list, Etcdserverpb__AlarmResponse *all)
+static int disarm_all(struct ctl *c, struct client *client, const Etcdserverpb__AlarmResponse *list,
+                      Etcdserverpb__AlarmResponse *all)
 {
     all->alarms = arena_alloc(&c->cli->arena, (list->n_alarms + 1) * sizeof(*all->alarms));
     for (size_t i = 0; i < list->n_alarms; i++) {
@@ -81,7 +82,8 @@ int ctl_run_alarm_disarm(struct cli_ctx *ctx)
     return rc;
 }
 
-/* ---- defrag -------------------------------------------------------------------------------------- */
+/* ---- defrag
+ * -------------------------------------------------------------------------------------- */
 
 static int defrag_one(struct ctl *c, struct slice endpoint, bool *out_ok)
 {
@@ -128,7 +130,8 @@ int ctl_run_defrag(struct cli_ctx *ctx)
     return rc;
 }
 
-/* ---- move-leader --------------------------------------------------------------------------------- */
+/* ---- move-leader
+ * --------------------------------------------------------------------------------- */
 
 /* The endpoint whose member leads; NULL client: none of them does. */
 static int find_leader(struct ctl *c, const struct slice *endpoints, size_t count,
@@ -178,8 +181,8 @@ static int move_to(struct ctl *c, struct client *client, uint64_t leader, uint64
     int rc = ctl_ask_pb(c, client, "/etcdserverpb.Maintenance/MoveLeader", 0, &req.base,
                         &etcdserverpb__move_leader_response__descriptor, &resp.base, &raw);
     rc = rc != 0 ? rc
-                 : ctl_printed(c, print_move_leader(&c->printer, buf_slice(&raw), leader, target,
-                                                    &resp));
+                 : ctl_printed(
+                       c, print_move_leader(&c->printer, buf_slice(&raw), leader, target, &resp));
     buf_deinit(&raw);
     return rc;
 }
@@ -212,7 +215,8 @@ int ctl_run_move_leader(struct cli_ctx *ctx)
     return rc;
 }
 
-/* ---- downgrade ----------------------------------------------------------------------------------- */
+/* ---- downgrade
+ * ----------------------------------------------------------------------------------- */
 
 static int downgrade(struct ctl *c, Etcdserverpb__DowngradeRequest__DowngradeAction action,
                      const char *version, const char *what)

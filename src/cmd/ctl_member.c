@@ -7,6 +7,7 @@
 #include "cmd/ctl.h"
 #include "cmd/ctl_kv_req.h"
 #include "cmd/print_text.h"
+#include "member/url.h"
 
 enum { URLS_MAX = 1024 };
 
@@ -41,6 +42,23 @@ static int peer_urls(struct ctl *c, char ***out, size_t *out_count)
     *out = list;
     *out_count = count;
     return 0;
+}
+
+/* The reference's client checks the URLs itself, once it is connected. */
+static int check_urls(struct ctl *c, char *const *urls, size_t count)
+{
+    struct strs given = {0};
+    struct strs checked = {0};
+    struct buf why = BUF_INIT;
+    for (size_t i = 0; i < count; i++) {
+        strs_add(&given, slice_cstr(urls[i]));
+    }
+    int err = urls_check(&given, &checked, &why);
+    int rc = err == 0 ? 0 : ctl_fail(&c->fail, CTL_RC_ERROR, "%s", buf_cstr(&why));
+    strs_deinit(&given);
+    strs_deinit(&checked);
+    buf_deinit(&why);
+    return rc;
 }
 
 int ctl_run_member_list(struct cli_ctx *ctx)
@@ -101,8 +119,10 @@ int ctl_run_member_add(struct cli_ctx *ctx)
     }
     struct buf raw = BUF_INIT;
     req.islearner = cli_bool(ctx, "learner");
-    rc = ctl_ask_pb(c, client, "/etcdserverpb.Cluster/MemberAdd", 0, &req.base,
-                    &etcdserverpb__member_add_response__descriptor, &resp.base, &raw);
+    rc = check_urls(c, req.peerurls, req.n_peerurls);
+    rc = rc != 0 ? rc
+                 : ctl_ask_pb(c, client, "/etcdserverpb.Cluster/MemberAdd", 0, &req.base,
+                              &etcdserverpb__member_add_response__descriptor, &resp.base, &raw);
     rc = rc != 0 ? rc
                  : ctl_printed(c, print_member_add(&c->printer, buf_slice(&raw), &resp,
                                                    ctx->args[0], cli_text(ctx, "peer-urls")));
@@ -124,8 +144,8 @@ static int change(struct ctl *c, const char *method, const ProtobufCMessage *req
     }
     rc = ctl_ask_pb(c, client, method, 0, req, desc, &resp.base, &raw);
     rc = rc != 0 ? rc
-                 : ctl_printed(c, print_member_change(&c->printer, buf_slice(&raw), id, what,
-                                                      &resp.base));
+                 : ctl_printed(
+                       c, print_member_change(&c->printer, buf_slice(&raw), id, what, &resp.base));
     client_destroy(client);
     buf_deinit(&raw);
     return rc;
@@ -142,10 +162,10 @@ int ctl_run_member_remove(struct cli_ctx *ctx)
     struct ctl *c = ctl_of(ctx);
     Etcdserverpb__MemberRemoveRequest req = ETCDSERVERPB__MEMBER_REMOVE_REQUEST__INIT;
     int rc = member_id(c, &req.id);
-    return rc != 0 ? rc
-                   : change(c, "/etcdserverpb.Cluster/MemberRemove", &req.base,
-                            &etcdserverpb__member_remove_response__descriptor, req.id,
-                            "removed from");
+    return rc != 0
+               ? rc
+               : change(c, "/etcdserverpb.Cluster/MemberRemove", &req.base,
+                        &etcdserverpb__member_remove_response__descriptor, req.id, "removed from");
 }
 
 int ctl_run_member_update(struct cli_ctx *ctx)
@@ -154,10 +174,12 @@ int ctl_run_member_update(struct cli_ctx *ctx)
     Etcdserverpb__MemberUpdateRequest req = ETCDSERVERPB__MEMBER_UPDATE_REQUEST__INIT;
     int rc = member_id(c, &req.id);
     rc = rc != 0 ? rc : peer_urls(c, &req.peerurls, &req.n_peerurls);
-    return rc != 0 ? rc
-                   : change(c, "/etcdserverpb.Cluster/MemberUpdate", &req.base,
-                            &etcdserverpb__member_update_response__descriptor, req.id,
-                            "updated in");
+    rc = rc != 0 ? rc : ctl_settings(c);
+    rc = rc != 0 ? rc : check_urls(c, req.peerurls, req.n_peerurls);
+    return rc != 0
+               ? rc
+               : change(c, "/etcdserverpb.Cluster/MemberUpdate", &req.base,
+                        &etcdserverpb__member_update_response__descriptor, req.id, "updated in");
 }
 
 int ctl_run_member_promote(struct cli_ctx *ctx)
@@ -165,8 +187,8 @@ int ctl_run_member_promote(struct cli_ctx *ctx)
     struct ctl *c = ctl_of(ctx);
     Etcdserverpb__MemberPromoteRequest req = ETCDSERVERPB__MEMBER_PROMOTE_REQUEST__INIT;
     int rc = member_id(c, &req.id);
-    return rc != 0 ? rc
-                   : change(c, "/etcdserverpb.Cluster/MemberPromote", &req.base,
-                            &etcdserverpb__member_promote_response__descriptor, req.id,
-                            "promoted in");
+    return rc != 0
+               ? rc
+               : change(c, "/etcdserverpb.Cluster/MemberPromote", &req.base,
+                        &etcdserverpb__member_promote_response__descriptor, req.id, "promoted in");
 }

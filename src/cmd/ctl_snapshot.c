@@ -93,11 +93,10 @@ static int fetch(struct save *s, struct client *client)
 {
     struct ctl *c = s->c;
     /* No time limit unless the flag is there: a snapshot takes as long as it takes. */
-    struct client_request req = {.method = "/etcdserverpb.Maintenance/Snapshot",
-                                 .is_read = true,
-                                 .timeout_ms = cli_is_changed(c->cli, "command-timeout")
-                                                   ? ctl_timeout_ms(c)
-                                                   : 0};
+    struct client_request req = {
+        .method = "/etcdserverpb.Maintenance/Snapshot",
+        .is_read = true,
+        .timeout_ms = cli_is_changed(c->cli, "command-timeout") ? ctl_timeout_ms(c) : 0};
     log_info("opened snapshot stream; downloading");
     int err = client_ask_stream(client, &c->runner, &req, on_chunk, s, &c->error);
     end_progress(s);
@@ -107,12 +106,11 @@ static int fetch(struct save *s, struct client *client)
     }
     if (c->error.code != GRPC_OK) {
         return ctl_fail(&c->fail, CTL_RC_INTERRUPTED, "%s%s",
-                        s->has_begun ? "could not write snapshot: " : "",
-                        buf_cstr(&c->error.text));
+                        s->has_begun ? "could not write snapshot: " : "", buf_cstr(&c->error.text));
     }
-    return ctl_fail(&c->fail, CTL_RC_INTERRUPTED, "could not write snapshot: write %s: %s",
-                    s->part, err == ERR_MALFORMED || err == ERR_TRUNCATED ? err_text(err)
-                                                                          : os_last_text_go());
+    return ctl_fail(&c->fail, CTL_RC_INTERRUPTED, "could not write snapshot: write %s: %s", s->part,
+                    err == ERR_MALFORMED || err == ERR_TRUNCATED ? err_text(err)
+                                                                 : os_last_text_go());
 }
 
 /* Durable, closed, renamed. */
@@ -131,14 +129,14 @@ static int finish(struct save *s)
     s->file = NULL;
     struct buf size = BUF_INIT;
     gotext_size(&size, s->size);
-    log_info("fetched snapshot", LOG_STR("endpoint", s->endpoint),
-             LOG_STR("size", buf_cstr(&size)),
+    log_info("fetched snapshot", LOG_STR("endpoint", s->endpoint), LOG_STR("size", buf_cstr(&size)),
              LOG_NS("took", (env_mono_ms(c->env) - s->start_ms) * 1000000),
              LOG_STR("etcd-version", s->version));
     buf_deinit(&size);
     if (disk->ops->rename(disk, s->part, s->path) != 0) {
-        return ctl_fail(&c->fail, CTL_RC_INTERRUPTED, "could not rename %s to %s (rename %s %s: %s)",
-                        s->part, s->path, s->part, s->path, os_last_text_go());
+        return ctl_fail(&c->fail, CTL_RC_INTERRUPTED,
+                        "could not rename %s to %s (rename %s %s: %s)", s->part, s->path, s->part,
+                        s->path, os_last_text_go());
     }
     char *dir = env_path_dir(s->path);
     int err = disk->ops->sync_dir(disk, dir);
@@ -218,7 +216,8 @@ int ctl_run_snapshot_save(struct cli_ctx *ctx)
     return rc;
 }
 
-/* ---- 3.5's offline commands ------------------------------------------------------------------------ */
+/* ---- 3.5's offline commands
+ * ------------------------------------------------------------------------ */
 
 static void deprecated(struct ctl *c, const char *what)
 {
@@ -239,14 +238,14 @@ int ctl_run_snapshot_status(struct cli_ctx *ctx)
     if (rc != 0) {
         return rc;
     }
-    if (utl_status(c->env->disk, ctl_cstr(c, ctx->args[0]), &st, &c->fail.text) != 0) {
+    if (utl_status(c->env, ctl_cstr(c, ctx->args[0]), &st, &c->fail.text) != 0) {
         return CTL_RC_ERROR;
     }
-    return ctl_printed(c, print_db_status(&c->printer,
-                                          &(struct print_db_status){.hash = st.hash,
-                                                                    .revision = st.revision,
-                                                                    .total_key = st.total_pair,
-                                                                    .total_size = st.total_size}));
+    return ctl_printed(
+        c, print_db_status(&c->printer, &(struct print_db_status){.hash = st.hash,
+                                                                  .revision = st.revision,
+                                                                  .total_key = st.total_pair,
+                                                                  .total_size = st.total_size}));
 }
 
 int ctl_run_snapshot_restore(struct cli_ctx *ctx)

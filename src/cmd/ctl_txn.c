@@ -46,7 +46,8 @@ bool ctl_txn_line(struct slice *in, struct slice *out_line)
     return true;
 }
 
-/* ---- words --------------------------------------------------------------------------------------- */
+/* ---- words
+ * --------------------------------------------------------------------------------------- */
 
 static bool is_word_blank(uint8_t c)
 {
@@ -68,8 +69,8 @@ static size_t quoted_len(struct slice s)
     return 0;
 }
 
-/* The text of a Go literal ("..." or `...`) in the arena; bad UTF-8 becomes U+FFFD, as when Go scans
- * it. */
+/* The text of a Go literal ("..." or `...`) in the arena; bad UTF-8 becomes U+FFFD, as when Go
+ * scans it. */
 static bool literal(struct slice quoted, struct arena *a, struct slice *out)
 {
     struct buf clean = BUF_INIT;
@@ -82,9 +83,8 @@ static bool literal(struct slice quoted, struct arena *a, struct slice *out)
     }
     bool is_good = gotext_unquote(buf_slice(&clean), &text) == 0;
     if (is_good) {
-        *out = slice_make(arena_strndup(a, text.data == NULL ? "" : (const char *)text.data,
-                                        text.len),
-                          text.len);
+        *out = slice_make(
+            arena_strndup(a, text.data == NULL ? "" : (const char *)text.data, text.len), text.len);
     }
     buf_deinit(&clean);
     buf_deinit(&text);
@@ -122,7 +122,8 @@ int ctl_words(struct slice line, struct arena *a, struct slice *out, size_t max,
     return 0;
 }
 
-/* ---- compares ------------------------------------------------------------------------------------ */
+/* ---- compares
+ * ------------------------------------------------------------------------------------ */
 
 static size_t blank_at(struct slice s)
 {
@@ -247,8 +248,7 @@ static bool result_of(struct slice op, int32_t *out)
     static const struct {
         const char *op;
         enum wire_compare_result result;
-    } ops[] = {
-        {"=", WIRE_EQUAL}, {"!=", WIRE_NOT_EQUAL}, {">", WIRE_GREATER}, {"<", WIRE_LESS}};
+    } ops[] = {{"=", WIRE_EQUAL}, {"!=", WIRE_NOT_EQUAL}, {">", WIRE_GREATER}, {"<", WIRE_LESS}};
     for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
         if (slice_equal_cstr(op, ops[i].op)) {
             *out = (int32_t)ops[i].result;
@@ -297,7 +297,8 @@ int ctl_txn_compare(struct slice line, struct arena *a, struct wire_compare *out
     return 0;
 }
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests
+ * ------------------------------------------------------------------------------------ */
 
 static int run_nothing(struct cli_ctx *ctx)
 {

@@ -10,9 +10,11 @@
 #include "cmd/utl_cmds.h"
 
 static const char ctl_intro[] =
-    "@ talks to the members of an etcd or Cairn cluster. Commands, flags, outputs and exit statuses "
+    "@ talks to the members of an etcd or Cairn cluster. Commands, flags, outputs and exit "
+    "statuses "
     "are those of etcdctl. Command names may be shortened as long as they stay unambiguous.\n.PP\n"
-    "Global flags can also be given as environment variables: ETCDCTL_ and the flag's name in upper "
+    "Global flags can also be given as environment variables: ETCDCTL_ and the flag's name in "
+    "upper "
     "case with underscores, such as ETCDCTL_ENDPOINTS.\n.PP\n"
     "Exit status: 0 success; 1 the request failed; 2 no connection; 3 bad input of txn; 4 a format "
     "or option that is not supported; 5 snapshot save failed; 128 bad arguments.";

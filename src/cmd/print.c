@@ -33,7 +33,8 @@ int print_raw(struct printer *p, struct slice raw)
     return 0;
 }
 
-/* ---- fields -------------------------------------------------------------------------------------- */
+/* ---- fields
+ * -------------------------------------------------------------------------------------- */
 
 void print_field_i64(struct buf *out, const char *name, int64_t v)
 {

@@ -54,8 +54,8 @@ MUST_USE int print_member_add(struct printer *p, struct slice raw,
                               const Etcdserverpb__MemberAddResponse *r, struct slice name,
                               struct slice peer_urls);
 /* what: "removed from", "updated in", "promoted in". */
-MUST_USE int print_member_change(struct printer *p, struct slice raw, uint64_t id,
-                                 const char *what, const ProtobufCMessage *r);
+MUST_USE int print_member_change(struct printer *p, struct slice raw, uint64_t id, const char *what,
+                                 const ProtobufCMessage *r);
 
 struct print_health {
     const char *endpoint;

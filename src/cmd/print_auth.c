@@ -197,7 +197,8 @@ int print_role_list(struct printer *p, struct slice raw,
     return 0;
 }
 
-/* ---- leases -------------------------------------------------------------------------------------- */
+/* ---- leases
+ * -------------------------------------------------------------------------------------- */
 
 /* protobuf output of the lease commands is the header alone. */
 static int lease_protobuf(struct printer *p, const Etcdserverpb__ResponseHeader *h)

@@ -3,6 +3,7 @@
  * cmd/print_cluster: members, endpoints, alarms, leadership, downgrade, and the tables of etcdutl.
  */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/log.h"
 #include "cmd/print_impl.h"
@@ -10,7 +11,8 @@
 
 typedef Etcdserverpb__Member member;
 
-/* ---- members ------------------------------------------------------------------------------------- */
+/* ---- members
+ * ------------------------------------------------------------------------------------- */
 
 static void join(struct buf *out, char *const *list, size_t count, const char *with)
 {
@@ -200,7 +202,8 @@ int print_member_change(struct printer *p, struct slice raw, uint64_t id, const 
     return 0;
 }
 
-/* ---- endpoints ----------------------------------------------------------------------------------- */
+/* ---- endpoints
+ * ----------------------------------------------------------------------------------- */
 
 static void health_json(struct buf *out, const struct print_health *h)
 {
@@ -349,11 +352,22 @@ static void status_fields(struct printer *p, const struct print_status *row)
 
 int print_endpoint_status(struct printer *p, const struct print_status *rows, size_t n)
 {
-    static const char *const headings[] = {
-        "ENDPOINT",   "ID",        "VERSION",    "STORAGE VERSION",    "DB SIZE", "IN USE",
-        "PERCENTAGE NOT IN USE",   "QUOTA",      "IS LEADER",          "IS LEARNER",
-        "RAFT TERM",  "RAFT INDEX", "RAFT APPLIED INDEX", "ERRORS",
-        "DOWNGRADE TARGET VERSION", "DOWNGRADE ENABLED"};
+    static const char *const headings[] = {"ENDPOINT",
+                                           "ID",
+                                           "VERSION",
+                                           "STORAGE VERSION",
+                                           "DB SIZE",
+                                           "IN USE",
+                                           "PERCENTAGE NOT IN USE",
+                                           "QUOTA",
+                                           "IS LEADER",
+                                           "IS LEARNER",
+                                           "RAFT TERM",
+                                           "RAFT INDEX",
+                                           "RAFT APPLIED INDEX",
+                                           "ERRORS",
+                                           "DOWNGRADE TARGET VERSION",
+                                           "DOWNGRADE ENABLED"};
     struct print_table t;
     if (p->format == PRINT_PROTOBUF) {
         return ERR_UNSUPPORTED;
@@ -407,7 +421,8 @@ int print_endpoint_hashkv(struct printer *p, const struct print_hashkv *rows, si
     return table_or_simple(p, &t);
 }
 
-/* ---- maintenance --------------------------------------------------------------------------------- */
+/* ---- maintenance
+ * --------------------------------------------------------------------------------- */
 
 static const char *alarm_name(int32_t alarm, char *room, size_t size)
 {
@@ -485,7 +500,8 @@ int print_downgrade(struct printer *p, struct slice raw, const char *what,
     return err;
 }
 
-/* ---- etcdutl ------------------------------------------------------------------------------------- */
+/* ---- etcdutl
+ * ------------------------------------------------------------------------------------- */
 
 int print_db_status(struct printer *p, const struct print_db_status *s)
 {

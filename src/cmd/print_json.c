@@ -79,7 +79,9 @@ static void json_value(struct buf *out, const ProtobufCFieldDescriptor *f, const
     case PROTOBUF_C_TYPE_BOOL:
         buf_append_cstr(out, *(const protobuf_c_boolean *)at ? "true" : "false");
         break;
-    case PROTOBUF_C_TYPE_STRING: gotext_json_string(out, slice_cstr(*(const char *const *)at)); break;
+    case PROTOBUF_C_TYPE_STRING:
+        gotext_json_string(out, slice_cstr(*(const char *const *)at));
+        break;
     case PROTOBUF_C_TYPE_BYTES:
         buf_append_byte(out, '"');
         gotext_base64(out, wire_pb_slice(*(const ProtobufCBinaryData *)at));

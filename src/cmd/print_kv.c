@@ -10,7 +10,8 @@
 
 enum { TXN_PRINT_DEPTH = WIRE_TXN_DEPTH_MAX };
 
-/* ---- simple -------------------------------------------------------------------------------------- */
+/* ---- simple
+ * -------------------------------------------------------------------------------------- */
 
 static void simple_bytes(struct printer *p, struct slice s)
 {
@@ -73,7 +74,8 @@ static void simple_txn(struct printer *p, const struct wire_txn_resp *r)
     }
 }
 
-/* ---- fields -------------------------------------------------------------------------------------- */
+/* ---- fields
+ * -------------------------------------------------------------------------------------- */
 
 static void fields_kv(struct printer *p, const char *prefix, const struct wire_kv *kv)
 {
@@ -135,7 +137,8 @@ static void fields_txn(struct printer *p, const struct wire_txn_resp *r)
     }
 }
 
-/* ---- json ---------------------------------------------------------------------------------------- */
+/* ---- json
+ * ---------------------------------------------------------------------------------------- */
 
 static void json_bytes(struct buf *out, bool *is_first, const char *name, struct slice s)
 {
@@ -277,7 +280,8 @@ static void json_txn(struct buf *out, const struct wire_txn_resp *r, int depth)
     buf_append_byte(out, '}');
 }
 
-/* ---- the face ------------------------------------------------------------------------------------ */
+/* ---- the face
+ * ------------------------------------------------------------------------------------ */
 
 int print_get(struct printer *p, struct slice raw, const struct wire_range_resp *r)
 {

@@ -12,9 +12,11 @@
 #ifndef CMD_UTL_H
 #define CMD_UTL_H
 
+#include "bolt/bolt.h"
 #include "cmd/cli.h"
 #include "cmd/print.h"
 #include "env/env.h"
+#include "schema/level.h"
 
 extern const struct cli_flag utl_restore_flags[];
 
@@ -44,14 +46,23 @@ struct utl_status {
     int64_t total_key;  /* user keys alive at the end */
     int64_t total_pair; /* pairs of all buckets, what 3.5 calls keys */
     int64_t total_size;
-    char version[32]; /* "" = none */
+    char version[SEMVER_TEXT_MAX]; /* "" = none */
 };
 
-MUST_USE int utl_status(struct env_disk *disk, const char *path, struct utl_status *out,
+MUST_USE int utl_status(struct env *env, const char *path, struct utl_status *out,
                         struct buf *reason);
 
-/* lock_timeout_ms 0: for ever. */
-MUST_USE int utl_hashkv(struct env_disk *disk, const char *path, int64_t rev,
-                        uint64_t lock_timeout_ms, struct print_db_hashkv *out, struct buf *reason);
+/* rev 0: newest. */
+MUST_USE int utl_hashkv(struct env *env, const char *path, int64_t rev, uint64_t lock_timeout_ms,
+                        struct print_db_hashkv *out, struct buf *reason);
+
+/* Rewrites member/snap/db of a stopped member without its free space. */
+MUST_USE int utl_defrag(struct env *env, const char *data_dir, uint64_t lock_timeout_ms,
+                        struct buf *reason);
+
+/* Opens a database file for a tool: read-only or for writing, waits for the lock (timeout 0: for
+ * ever); ERR_TIMED_OUT. */
+MUST_USE int utl_db_open(struct env *env, const char *path, bool is_read_only,
+                         uint64_t lock_timeout_ms, struct bolt_db **out, struct buf *reason);
 
 #endif

@@ -15,6 +15,7 @@ struct utl {
     struct buf out;
     struct ctl_fail fail;
     bool is_etcd_name;
+    bool is_quiet; /* no "Error:" line */
 };
 
 extern const struct cli_cmd utl_root;

@@ -3,7 +3,8 @@
  * core/apply: the queue of committed entries, applied in order, as far as the file keeps up.
  *
  * One take applies at most CORE_APPLY_BURST entries and seals them as one segment.  Applying stops
- * (raft goes on) when the tail is full, or while a work job reads values that the front entry needs.
+ * (raft goes on) when the tail is full, or while a work job reads values that the front entry
+ * needs.
  */
 #include "base/log.h"
 #include "core/internal.h"

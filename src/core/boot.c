@@ -98,10 +98,14 @@ static void on_batch(void *arg, struct backend_batch *batch, uint64_t index, uin
         schema_batch_put_index(batch, index, term);
     }
     const struct raft_conf_state *conf = core_conf(d->core);
-    if (conf->voters.count > 0 && memcmp(conf, &d->conf_written, sizeof(*conf)) != 0) {
-        d->conf_written = *conf;
+    struct buf json = BUF_INIT;
+    schema_conf_state_encode(&json, conf);
+    if (conf->voters.count > 0 && !slice_equal(buf_slice(&json), buf_slice(&d->conf_written))) {
         schema_batch_put_conf_state(batch, conf);
+        buf_clear(&d->conf_written);
+        buf_append_slice(&d->conf_written, buf_slice(&json));
     }
+    buf_deinit(&json);
 }
 
 static int open_backend(struct boot *b)
@@ -125,11 +129,13 @@ static int open_backend(struct boot *b)
     };
     int err = backend_open(&o, &d->backend);
     if (err == ERR_LOCKED) {
-        err = refuse(b, err, "the data directory %s is in use: another process holds %s; stop it first",
+        err = refuse(b, err,
+                     "the data directory %s is in use: another process holds %s; stop it first",
                      d->config.data_dir, path);
     } else if (err != 0) {
-        err = refuse(b, err, "cannot open the database %s: %s: %s; keep the file, and restore this "
-                             "member from a snapshot or add it anew",
+        err = refuse(b, err,
+                     "cannot open the database %s: %s: %s; keep the file, and restore this "
+                     "member from a snapshot or add it anew",
                      path, err_text(err), error);
     }
     mem_free(path);
@@ -147,9 +153,10 @@ static int load_schema(struct boot *b)
                       err_text(err));
     }
     if (b->schema.auth_enabled) {
-        return refuse(b, ERR_UNSUPPORTED,
-                      "authentication is enabled in this data directory, and this release does not "
-                      "serve it yet; disable it with etcd (`etcdctl auth disable`) or keep etcd on it");
+        return refuse(
+            b, ERR_UNSUPPORTED,
+            "authentication is enabled in this data directory, and this release does not "
+            "serve it yet; disable it with etcd (`etcdctl auth disable`) or keep etcd on it");
     }
     err = membership_load(&b->d->members, &b->schema);
     return err == 0 ? 0 : refuse(b, err, "the database has a damaged members bucket");
@@ -220,10 +227,11 @@ static int catch_up_database(struct boot *b)
     if (err == 0 && b->schema.consistent_index >= b->snap.index) {
         return 0;
     }
-    return refuse(b, ERR_CORRUPT,
-                  "database file (%s/db index %llu) does not match with snapshot (index %llu); remove "
-                  "this member from the cluster, delete its data directory and add it again",
-                  d->snap_dir, (unsigned long long)behind, (unsigned long long)b->snap.index);
+    return refuse(
+        b, ERR_CORRUPT,
+        "database file (%s/db index %llu) does not match with snapshot (index %llu); remove "
+        "this member from the cluster, delete its data directory and add it again",
+        d->snap_dir, (unsigned long long)behind, (unsigned long long)b->snap.index);
 }
 
 static int read_wal(struct boot *b)
@@ -286,10 +294,11 @@ static int check_supported(struct boot *b)
         }
     }
     if (b->d->members.count + count_joining(b) > 1) {
-        return refuse(b, ERR_UNSUPPORTED,
-                      "this data directory belongs to a cluster of several members, and this release "
-                      "serves single members only; keep etcd on it, or restore a snapshot of it as a "
-                      "cluster of one (cairnutl snapshot restore)");
+        return refuse(
+            b, ERR_UNSUPPORTED,
+            "this data directory belongs to a cluster of several members, and this release "
+            "serves single members only; keep etcd on it, or restore a snapshot of it as a "
+            "cluster of one (cairnutl snapshot restore)");
     }
     return 0;
 }
@@ -331,7 +340,8 @@ static int find_level(struct boot *b)
     if (semver_is_none(b->schema.cluster_version) && b->snap.index > 0) {
         v2 = version_in_snap(b);
     }
-    if (semver_is_none(storage) && semver_is_none(b->schema.cluster_version) && semver_is_none(v2)) {
+    if (semver_is_none(storage) && semver_is_none(b->schema.cluster_version) &&
+        semver_is_none(v2)) {
         /* Nothing was decided before it stopped: only what wrote the log tells. */
         b->d->level = has_v2_entries(b) ? LEVEL_3_5 : LEVEL_NEW;
         return 0;
@@ -408,11 +418,10 @@ static int make_core(struct boot *b)
         .snapshot_count =
             dc->snapshot_count == 0 ? LIMIT_SNAPSHOT_COUNT_DEFAULT : dc->snapshot_count,
         .snapshot_catchup = dc->snapshot_catchup,
-        .compaction_batch = dc->compaction_batch == 0 ? LIMIT_COMPACTION_BATCH
-                                                      : dc->compaction_batch,
+        .compaction_batch =
+            dc->compaction_batch == 0 ? LIMIT_COMPACTION_BATCH : dc->compaction_batch,
         .compaction_sleep_ms = dc->compaction_sleep_ms,
-        .request_id_seed_ms =
-            (uint64_t)(d->env->clock->ops->wall_ns(d->env->clock) / 1000000),
+        .request_id_seed_ms = (uint64_t)(d->env->clock->ops->wall_ns(d->env->clock) / 1000000),
         .raft_seed = load_le64(seed),
         .pre_vote = dc->pre_vote,
     };
@@ -447,7 +456,8 @@ static int make_core(struct boot *b)
         err = core_create(&cc, &boot, &d->core);
     }
     strs_deinit(&client_urls);
-    return err == 0 ? 0 : refuse(b, err, "cannot start raft from this directory: %s", err_text(err));
+    return err == 0 ? 0
+                    : refuse(b, err, "cannot start raft from this directory: %s", err_text(err));
 }
 
 /* ---- the two ways ---- */
@@ -553,15 +563,17 @@ static int open_new(struct boot *b)
     if (err == 0 && ms.count > 1) {
         err = refuse(b, ERR_UNSUPPORTED,
                      "--initial-cluster names %zu members, and this release starts single members "
-                     "only", ms.count);
+                     "only",
+                     ms.count);
     }
     struct member_bootstrap mb = {0};
     if (err == 0) {
         err = member_bootstrap_build(&ms, level_rules(d->level)->emission, false, &mb);
     }
     if (err == 0) {
-        b->metadata = (struct wal_metadata){.node_id = membership_find_name(&ms, d->config.name)->id,
-                                            .cluster_id = membership_cluster_id(&ms)};
+        b->metadata =
+            (struct wal_metadata){.node_id = membership_find_name(&ms, d->config.name)->id,
+                                  .cluster_id = membership_cluster_id(&ms)};
         err = start_new(b, &mb);
     }
     member_bootstrap_deinit(&mb);
@@ -574,6 +586,7 @@ int boot_open(struct driver *d, char *text)
     struct boot b = {.d = d, .text = text};
     wal_contents_init(&b.contents);
     membership_init(&d->members);
+    d->level = LEVEL_NEW; /* until it is known */
     int err = make_dirs(&b);
     if (err == 0) {
         err = snap_clean(d->env->disk, d->snap_dir);
@@ -616,6 +629,7 @@ void boot_close(struct driver *d)
         (void)wal_close(d->wal); /* everything acknowledged is synced already */
     }
     membership_deinit(&d->members);
+    buf_deinit(&d->conf_written);
     mem_free(d->snap_dir);
     mem_free(d->wal_dir);
 }

@@ -97,7 +97,8 @@ void core_applied_result(struct core *c, const struct apply_result *res)
 }
 
 /* What the change did to the list, into the file. */
-static void store_effect(struct core *c, const struct raft_conf_change *cc, enum member_effect effect)
+static void store_effect(struct core *c, const struct raft_conf_change *cc,
+                         enum member_effect effect)
 {
     switch (effect) {
     case MEMBER_EFFECT_NONE: break;

@@ -3,8 +3,8 @@
  * core/commit: what goes to disk: WAL appends, batches for the file, raft snapshots.
  *
  * Order (storage-formats 8, design.md 5): an entry is durable in the WAL before a batch with its
- * effects is handed over; the file holds index i before the `.snap` of i is written; that is durable
- * before the WAL record of i; only then the log is compacted.
+ * effects is handed over; the file holds index i before the `.snap` of i is written; that is
+ * durable before the WAL record of i; only then the log is compacted.
  */
 #include "core/internal.h"
 #include "member/v2store.h"

@@ -45,10 +45,9 @@ uint64_t core_request_timeout_ms(const struct core *c)
 
 static void lists_init(struct core *c)
 {
-    struct list *lists[] = {&c->pending,     &c->reads_round, &c->reads_applied,
-                            &c->reads_build, &c->tasks,       &c->physical,
-                            &c->appends,     &c->appends_free, &c->jobs,
-                            &c->replies};
+    struct list *lists[] = {&c->pending, &c->reads_round, &c->reads_applied, &c->reads_build,
+                            &c->tasks,   &c->physical,    &c->appends,       &c->appends_free,
+                            &c->jobs,    &c->replies};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         list_init(lists[i]);
     }
@@ -140,7 +139,8 @@ int core_create(const struct core_config *config, const struct core_boot *boot, 
 
 static void free_appends(struct list *l)
 {
-    LIST_FOREACH(l, n) {
+    LIST_FOREACH(l, n)
+    {
         list_remove(n);
         core_append_free(LIST_ENTRY(n, struct core_append, node));
     }
@@ -239,7 +239,8 @@ static void on_job_done(struct core *c, struct core_job *job)
 
 static void reply_all(struct core *c, struct list *l, int err)
 {
-    LIST_FOREACH(l, n) {
+    LIST_FOREACH(l, n)
+    {
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
         if (r->has_job) {
             r->is_canceled = true;
@@ -314,7 +315,8 @@ static bool take_raft(struct core *c)
 static void list_move(struct list *from, struct list *to)
 {
     list_init(to);
-    LIST_FOREACH(from, n) {
+    LIST_FOREACH(from, n)
+    {
         list_remove(n);
         list_push_back(to, n);
     }
@@ -327,6 +329,16 @@ static uint64_t wake_ms(const struct core *c)
     return due < wake ? due : wake;
 }
 
+/* Nobody else can vote: do not wait for the election time-out. */
+static void campaign_maybe(struct core *c)
+{
+    if (!c->has_campaigned && c->leader == 0 && c->conf.voters.count == 1 &&
+        c->conf.voters.ids[0] == c->config.member_id && core_queue_len(c) == 0) {
+        c->has_campaigned = true;
+        raft_event(c, RAFT_EV_CAMPAIGN);
+    }
+}
+
 void core_take(struct core *c, struct core_update *out)
 {
     bool is_apply_left = false;
@@ -336,6 +348,7 @@ void core_take(struct core *c, struct core_update *out)
             while (take_raft(c)) {
             }
             is_apply_left = core_apply_some(c);
+            campaign_maybe(c);
         } while (raft_has_update(c->raft) && !is_apply_left);
         core_reads_serve(c);
         core_tasks_run(c);

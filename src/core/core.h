@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * core/core: one whole member without sockets, disks or clocks: raft, the store and what waits on them.
+ * core/core: one whole member without sockets, disks or clocks: raft, the store and what waits on
+ * them.
  *
- * Problem     The server and the simulator must run the same member, and every run must be a function
- *             of its inputs.
- * Design      core_step() takes one event (with the time in it); core_take() then hands out, for all
- *             events since the last one, what is to be done: entries to append to the WAL, a batch for
- *             the file, values to read, a raft snapshot to save, replies.  Nothing is done inside: no
- *             disk, no network, no lock, nobody is called back.  What was done comes back as an event.
+ * Problem     The server and the simulator must run the same member, and every run must be a
+ * function of its inputs. Design      core_step() takes one event (with the time in it);
+ * core_take() then hands out, for all events since the last one, what is to be done: entries to
+ * append to the WAL, a batch for the file, values to read, a raft snapshot to save, replies.
+ * Nothing is done inside: no disk, no network, no lock, nobody is called back.  What was done comes
+ * back as an event.
  *
  *               request -> propose -> [append, sync] -> APPENDED -> commit -> apply -> reply
  *                          read index ---------------------------> plan  -------------> reply
@@ -18,12 +19,11 @@
  *             I3  no batch holds an index above durable_index (the own, synced WAL).
  *             I4  a raft snapshot at i is saved only after the file holds i.
  * Ownership   A struct core_request belongs to the caller, to the core between step and its reply
- *             (it comes back in update.replies, exactly once, also after a cancel).  What it points to
- *             stays valid meanwhile.
- * Thread      core (the main loop).
- * Limits      LIMIT_PENDING_REQUESTS, LIMIT_APPLY_GAP, LIMIT_TAIL_*; apply_batch_max below.
- * Failure     update.fatal: the member must stop (broken disk, corrupt file); the text says why.
- * See         design.md 2-5, 8; client-api 2.0; peer-protocol 4.6; test/unit/core.
+ *             (it comes back in update.replies, exactly once, also after a cancel).  What it points
+ * to stays valid meanwhile. Thread      core (the main loop). Limits      LIMIT_PENDING_REQUESTS,
+ * LIMIT_APPLY_GAP, LIMIT_TAIL_*; apply_batch_max below. Failure     update.fatal: the member must
+ * stop (broken disk, corrupt file); the text says why. See         design.md 2-5, 8;
+ * client-api 2.0; peer-protocol 4.6; test/unit/core.
  */
 #ifndef CORE_CORE_H
 #define CORE_CORE_H
@@ -44,20 +44,20 @@ struct core;
 struct core_config {
     uint64_t member_id;
     uint64_t cluster_id;
-    const char *name;                /* published at start; copied */
-    const char *const *client_urls;  /* published at start; copied */
+    const char *name;               /* published at start; copied */
+    const char *const *client_urls; /* published at start; copied */
     size_t client_url_count;
     enum level level;
-    uint32_t heartbeat_ms;           /* one tick */
+    uint32_t heartbeat_ms; /* one tick */
     uint32_t election_ticks;
     uint64_t request_bytes_max;
     uint32_t txn_ops_max;
-    int64_t quota_bytes;             /* <= 0: no quota */
+    int64_t quota_bytes; /* <= 0: no quota */
     uint64_t snapshot_count;
     uint64_t snapshot_catchup;
-    uint32_t compaction_batch;       /* records a slice */
-    uint64_t compaction_sleep_ms;    /* pause between slices */
-    uint64_t request_id_seed_ms;     /* wall clock at start: request ids (peer-protocol 4.1) */
+    uint32_t compaction_batch;    /* records a slice */
+    uint64_t compaction_sleep_ms; /* pause between slices */
+    uint64_t request_id_seed_ms;  /* wall clock at start: request ids (peer-protocol 4.1) */
     uint64_t raft_seed;
     bool pre_vote;
 };
@@ -67,22 +67,22 @@ struct core_boot {
     struct backend *backend;
     struct mvcc_store *store;
     struct lessor *lessor;
-    struct membership *members;      /* stays the driver's; changed by the core only */
+    struct membership *members; /* stays the driver's; changed by the core only */
     struct schema_boot *schema;
     const struct raft_boot *raft;
-    uint64_t snapshot_index;         /* newest raft snapshot */
+    uint64_t snapshot_index; /* newest raft snapshot */
 };
 
 /* ---- requests ---- */
 
 enum core_kind {
-    CORE_PROPOSE,      /* which + body through the log; response filled when applied */
-    CORE_RANGE,        /* range -> plan, at a linearizable or local point */
-    CORE_TXN_READ,     /* read-only txn -> response */
-    CORE_BARRIER,      /* nothing but the linearizable point (MemberList, health) */
-    CORE_HASH,         /* Maintenance.Hash -> hash */
-    CORE_HASH_KV,      /* rev -> hash */
-    CORE_VIEW,         /* a view of everything applied now -> view (snapshot save) */
+    CORE_PROPOSE,  /* which + body through the log; response filled when applied */
+    CORE_RANGE,    /* range -> plan, at a linearizable or local point */
+    CORE_TXN_READ, /* read-only txn -> response */
+    CORE_BARRIER,  /* nothing but the linearizable point (MemberList, health) */
+    CORE_HASH,     /* Maintenance.Hash -> hash */
+    CORE_HASH_KV,  /* rev -> hash */
+    CORE_VIEW,     /* a view of everything applied now -> view (snapshot save) */
     CORE_DEFRAG,
 };
 
@@ -91,34 +91,34 @@ struct core_request {
     enum core_kind kind;
 
     /* In. */
-    uint32_t which;              /* PROPOSE: enum wire_internal_field */
-    struct slice body;           /* PROPOSE: the request's own bytes; copied by core_step */
-    uint64_t quota_cost;         /* PROPOSE: client-api 2.5.1, 0 = none */
-    bool wants_physical;         /* PROPOSE of a compaction */
-    bool is_serializable;        /* RANGE, TXN_READ: no ReadIndex round */
-    bool is_internal;            /* PROPOSE by the member itself: not counted, no quota */
+    uint32_t which;       /* PROPOSE: enum wire_internal_field */
+    struct slice body;    /* PROPOSE: the request's own bytes; copied by core_step */
+    uint64_t quota_cost;  /* PROPOSE: client-api 2.5.1, 0 = none */
+    bool wants_physical;  /* PROPOSE of a compaction */
+    bool is_serializable; /* RANGE, TXN_READ: no ReadIndex round */
+    bool is_internal;     /* PROPOSE by the member itself: not counted, no quota */
     const struct wire_range_req *range;
     const struct wire_txn_req *txn;
-    int64_t rev;                 /* HASH_KV */
+    int64_t rev; /* HASH_KV */
 
     /* Out, valid with the reply. */
     int err;
     int64_t header_rev;
-    struct buf *response;        /* PROPOSE, TXN_READ: the body behind the header is appended */
-    struct mvcc_plan *plan;      /* RANGE: the caller's; built when err == 0, to be ended by it */
+    struct buf *response;   /* PROPOSE, TXN_READ: the body behind the header is appended */
+    struct mvcc_plan *plan; /* RANGE: the caller's; built when err == 0, to be ended by it */
     struct mvcc_hash_value hash;
-    struct backend_view *view;   /* VIEW: a reference for the caller when err == 0 */
+    struct backend_view *view; /* VIEW: a reference for the caller when err == 0 */
 
     /* Private. */
     uint64_t id;
     uint64_t deadline_ms;
-    uint64_t wait;               /* read round, applied index, or backend position */
+    uint64_t wait; /* read round, applied index, or backend position */
     struct mvcc_values *values;
     struct mvcc_hash *hash_run;
     uint8_t stage;
     bool is_canceled;
-    bool has_job;                /* a job uses it: the reply waits for that */
-    bool is_finished;            /* a physical compaction: records are gone, the commit is not there */
+    bool has_job;     /* a job uses it: the reply waits for that */
+    bool is_finished; /* a physical compaction: records are gone, the commit is not there */
 
     /* The caller's: what the driver calls with the reply, on the main loop. */
     void (*on_reply)(struct core_request *r);
@@ -129,11 +129,11 @@ void core_request_init(struct core_request *r, enum core_kind kind);
 
 /* ---- events ---- */
 
-/* One storage write: entries, hard state, messages that wait for it. From update.appends; comes back
- * with CORE_EV_APPENDED in the same order. */
+/* One storage write: entries, hard state, messages that wait for it. From update.appends; comes
+ * back with CORE_EV_APPENDED in the same order. */
 struct core_append {
     struct list_node node;
-    struct raft_entry *entries;  /* each with a reference */
+    struct raft_entry *entries; /* each with a reference */
     size_t entry_count;
     size_t entry_cap;
     struct raft_hard_state hard;
@@ -158,9 +158,9 @@ enum core_job_kind { CORE_JOB_FETCH, CORE_JOB_HASH, CORE_JOB_HASH_ALL, CORE_JOB_
 struct core_job {
     struct list_node node;
     enum core_job_kind kind;
-    struct backend_view *view;   /* pinned for the job */
+    struct backend_view *view; /* pinned for the job */
     struct mvcc_fetch *fetch;
-    struct mvcc_values *values;  /* where the fetch goes */
+    struct mvcc_values *values; /* where the fetch goes */
     struct mvcc_hash *hash;
     struct backend_defrag *defrag;
     struct core_request *request; /* NULL: apply, or the compaction's hash */
@@ -170,21 +170,21 @@ struct core_job {
 
 enum core_event_type {
     CORE_EV_TICK,
-    CORE_EV_WAKE,        /* update.wake_ms is reached */
-    CORE_EV_REQUEST,     /* request */
-    CORE_EV_CANCEL,      /* request: the client has gone; its reply still comes */
-    CORE_EV_APPENDED,    /* append, err: durable, or failed */
-    CORE_EV_COMMITTED,   /* batch, err */
-    CORE_EV_SAVED,       /* save, err */
-    CORE_EV_JOB_DONE,    /* job */
-    CORE_EV_MESSAGE,     /* message: from a peer */
-    CORE_EV_NO_SPACE,    /* is_short: the WAL has no spare segment left (or has one again) */
-    CORE_EV_STOP,        /* answer everything, commit everything */
+    CORE_EV_WAKE,      /* update.wake_ms is reached */
+    CORE_EV_REQUEST,   /* request */
+    CORE_EV_CANCEL,    /* request: the client has gone; its reply still comes */
+    CORE_EV_APPENDED,  /* append, err: durable, or failed */
+    CORE_EV_COMMITTED, /* batch, err */
+    CORE_EV_SAVED,     /* save, err */
+    CORE_EV_JOB_DONE,  /* job */
+    CORE_EV_MESSAGE,   /* message: from a peer */
+    CORE_EV_NO_SPACE,  /* is_short: the WAL has no spare segment left (or has one again) */
+    CORE_EV_STOP,      /* answer everything, commit everything */
 };
 
 struct core_event {
     enum core_event_type type;
-    uint64_t now_ms;     /* env_mono_ms */
+    uint64_t now_ms; /* env_mono_ms */
     union {
         struct core_request *request;
         struct core_append *append;
@@ -200,25 +200,25 @@ struct core_event {
 /* ---- updates ---- */
 
 struct core_update {
-    struct list replies;         /* core_request.node */
-    struct list appends;         /* core_append.node: to the log lane, in order */
-    struct list jobs;            /* core_job.node */
-    struct backend_batch *batch; /* to the backend lane, or NULL */
-    struct core_save *save;      /* to the log lane, or NULL */
+    struct list replies;                 /* core_request.node */
+    struct list appends;                 /* core_append.node: to the log lane, in order */
+    struct list jobs;                    /* core_job.node */
+    struct backend_batch *batch;         /* to the backend lane, or NULL */
+    struct core_save *save;              /* to the log lane, or NULL */
     const struct raft_message *messages; /* to peers, at once; until the next core_step */
     size_t message_count;
-    uint64_t wake_ms;            /* CORE_EV_WAKE wanted then; UINT64_MAX = no */
-    bool has_more;               /* more to do now: take again after handling this */
-    bool became_ready;           /* the member may serve: log caught up, version known (once) */
-    bool is_stopped;             /* after CORE_EV_STOP: nothing is under way any more */
+    uint64_t wake_ms;  /* CORE_EV_WAKE wanted then; UINT64_MAX = no */
+    bool has_more;     /* more to do now: take again after handling this */
+    bool became_ready; /* the member may serve: log caught up, version known (once) */
+    bool is_stopped;   /* after CORE_EV_STOP: nothing is under way any more */
     int fatal;
     char fatal_text[256];
 };
 
 MUST_USE int core_create(const struct core_config *config, const struct core_boot *boot,
                          struct core **out);
-/* Nothing may be under way (update.is_stopped, or a simulated power cut). Closes nothing of boot but
- * what it took over. */
+/* Nothing may be under way (update.is_stopped, or a simulated power cut). Closes nothing of boot
+ * but what it took over. */
 void core_destroy(struct core *c);
 void core_step(struct core *c, const struct core_event *ev);
 void core_take(struct core *c, struct core_update *out);

@@ -37,7 +37,8 @@ static void fatal(struct driver *d, int err, const char *text)
 
 static void give_replies(struct core_update *u)
 {
-    LIST_FOREACH(&u->replies, n) {
+    LIST_FOREACH(&u->replies, n)
+    {
         list_remove(n);
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
         r->on_reply(r);
@@ -46,7 +47,8 @@ static void give_replies(struct core_update *u)
 
 static void carry_out(struct driver *d, struct core_update *u)
 {
-    LIST_FOREACH(&u->appends, n) {
+    LIST_FOREACH(&u->appends, n)
+    {
         list_remove(n);
         list_push_back(&d->appends, n);
     }
@@ -58,7 +60,8 @@ static void carry_out(struct driver *d, struct core_update *u)
     if (u->batch != NULL) {
         driver_commit_start(d, u->batch);
     }
-    LIST_FOREACH(&u->jobs, n) {
+    LIST_FOREACH(&u->jobs, n)
+    {
         list_remove(n);
         driver_job_start(d, LIST_ENTRY(n, struct core_job, node));
     }
@@ -191,13 +194,18 @@ struct env *driver_env(struct driver *d)
     return d->env;
 }
 
+enum level driver_level(const struct driver *d)
+{
+    return d->level;
+}
+
 const struct driver_stats *driver_stats(const struct driver *d)
 {
     return &d->stats;
 }
 
-void driver_timing_hook(struct driver *d, void (*hook)(void *arg, enum driver_timing what, uint64_t ns),
-                        void *arg)
+void driver_timing_hook(struct driver *d,
+                        void (*hook)(void *arg, enum driver_timing what, uint64_t ns), void *arg)
 {
     d->timing = hook;
     d->timing_arg = arg;

@@ -56,7 +56,7 @@ struct driver {
     struct lessor *lessor;
     struct membership members;
     enum level level;
-    struct raft_conf_state conf_written; /* what meta/confState holds */
+    struct buf conf_written; /* the JSON that was put into meta/confState last */
 
     struct list appends; /* wait for the log lane */
     struct core_save *save;

@@ -17,14 +17,14 @@
 #include "core/core.h"
 
 enum {
-    CORE_APPLY_BURST = 4096,      /* entries applied in one take, then the loop breathes */
-    CORE_PLAN_KEYS = 16384,       /* index keys looked at for one range in one take */
-    CORE_COLLECT_KEYS = 16384,    /* keys of a hash's keep set in one take */
-    CORE_FREE_APPENDS_MAX = 8,    /* appends kept for reuse */
-    CORE_READ_RETRY_TICKS = 5,    /* a refused read round is asked again */
+    CORE_APPLY_BURST = 4096,   /* entries applied in one take, then the loop breathes */
+    CORE_PLAN_KEYS = 16384,    /* index keys looked at for one range in one take */
+    CORE_COLLECT_KEYS = 16384, /* keys of a hash's keep set in one take */
+    CORE_FREE_APPENDS_MAX = 8, /* appends kept for reuse */
+    CORE_READ_RETRY_TICKS = 5, /* a refused read round is asked again */
     CORE_REQUEST_TIMEOUT_MS = 5000,
     CORE_SLAB_BYTES = 64 * 1024,
-    CORE_LEARNERS_MAX = 1,        /* --max-learners */
+    CORE_LEARNERS_MAX = 1, /* --max-learners */
 };
 
 /* Where a request stands; 0 = not in the core. */
@@ -70,8 +70,8 @@ struct core {
     raft_index acked; /* told to raft */
     raft_index committed;
     raft_index committed_queued; /* newest entry that was in the queue */
-    raft_index durable; /* own WAL, synced */
-    struct mvcc_values *values; /* of the entry at the front */
+    raft_index durable;          /* own WAL, synced */
+    struct mvcc_values *values;  /* of the entry at the front */
     bool is_fetching;
 
     /* Proposals. */
@@ -103,7 +103,7 @@ struct core {
     bool is_defragmenting;
 
     /* WAL appends. */
-    struct list appends;      /* out with the next take */
+    struct list appends; /* out with the next take */
     struct list appends_free;
     size_t appends_free_count;
     size_t appends_running;
@@ -126,6 +126,7 @@ struct core {
     uint64_t leader;
     enum raft_role role;
     uint64_t leader_changes;
+    bool has_campaigned;
     uint32_t publish_ticks;
     bool is_published;
     bool is_publishing;

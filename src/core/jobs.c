@@ -28,7 +28,8 @@ static void timed(struct driver *d, enum driver_timing what, uint64_t ns)
 static int log_append_all(struct driver *d, bool *must_sync)
 {
     int err = 0;
-    LIST_FOREACH(&d->log.appends, n) {
+    LIST_FOREACH(&d->log.appends, n)
+    {
         struct core_append *a = LIST_ENTRY(n, struct core_append, node);
         if (err == 0) {
             err = wal_append(d->wal, a->entries, a->entry_count, a->has_hard ? &a->hard : NULL);
@@ -97,11 +98,13 @@ static void log_tell_appended(struct driver *d)
 {
     struct list done;
     list_init(&done);
-    LIST_FOREACH(&d->log.appends, n) {
+    LIST_FOREACH(&d->log.appends, n)
+    {
         list_remove(n);
         list_push_back(&done, n);
     }
-    LIST_FOREACH(&done, n) {
+    LIST_FOREACH(&done, n)
+    {
         list_remove(n);
         struct core_event ev = {.type = CORE_EV_APPENDED,
                                 .append = LIST_ENTRY(n, struct core_append, node),
@@ -157,7 +160,8 @@ void driver_log_start(struct driver *d)
     if (l->is_running || !has_work || d->is_failed) {
         return;
     }
-    LIST_FOREACH(&d->appends, n) {
+    LIST_FOREACH(&d->appends, n)
+    {
         list_remove(n);
         list_push_back(&l->appends, n);
     }
@@ -255,8 +259,8 @@ static int next_record(void *arg, struct slice *key, struct slice *value)
 {
     struct view_records *v = arg;
     struct bolt_item item;
-    int err = v->is_started ? bolt_cursor_next(&v->cursor, &item)
-                            : bolt_cursor_first(&v->cursor, &item);
+    int err =
+        v->is_started ? bolt_cursor_next(&v->cursor, &item) : bolt_cursor_first(&v->cursor, &item);
     v->is_started = true;
     if (err == 0) {
         *key = item.key;

@@ -2,8 +2,8 @@
  *
  * core/propose: from a request to an entry, and from the applied entry back to who waits for it.
  *
- * The entry is InternalRaftRequest around the client's own bytes (design.md 3): one allocation holds
- * many entries (the slab below).
+ * The entry is InternalRaftRequest around the client's own bytes (design.md 3): one allocation
+ * holds many entries (the slab below).
  */
 #include "base/limits.h"
 #include "core/internal.h"
@@ -159,7 +159,8 @@ void core_waiter_done(struct core *c, struct core_request *r, int err)
 /* The lists are in order of arrival and all requests have the same time-out. */
 static void expire_list(struct core *c, struct list *l, int err)
 {
-    LIST_FOREACH(l, n) {
+    LIST_FOREACH(l, n)
+    {
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
         if (r->deadline_ms > c->now_ms) {
             return;

@@ -53,6 +53,7 @@ static void part_pop(struct grpc_call *call)
         struct grpc_source *src = p->source;
         p->source = NULL;
         call->source_count--;
+        call->source_waits = false;
         src->ops->close(src);
     }
     call->part_head = (call->part_head + 1) % call->part_cap;
@@ -139,16 +140,24 @@ static void pull_ref(struct grpc_call *call, struct out_part *p, struct h2_sink 
     count_taken(call, n);
 }
 
-static int pull_source(struct out_part *p, struct h2_sink *sink)
+static int pull_source(struct grpc_call *call, struct out_part *p, struct h2_sink *sink)
 {
+    if (call->source_waits) {
+        return ERR_AGAIN;
+    }
     size_t n = smaller(p->len, sink->max);
     size_t got = 0;
     uint8_t *dst = h2_sink_reserve(sink, n);
+    call->is_resumed = false;
     int err = p->source->ops->pull(p->source, dst, n, &got);
     ensure(got <= n && (got > 0 || err != 0));
     h2_sink_shrink(sink, n - got);
     p->len -= got;
-    return p->len == 0 && err == ERR_AGAIN ? 0 : err;
+    if (err == ERR_AGAIN && p->len > 0 && !call->is_resumed) {
+        call->source_waits = true;
+        return ERR_AGAIN;
+    }
+    return err == ERR_AGAIN ? 0 : err;
 }
 
 /* Moves parts into the frame.  ERR_AGAIN: the source at the front waits. */
@@ -160,7 +169,7 @@ static int pull_parts(struct grpc_call *call, struct h2_sink *sink)
         switch (p->kind) {
         case OUT_COPIED: pull_copied(call, p, sink); break;
         case OUT_REF: pull_ref(call, p, sink); break;
-        case OUT_SOURCE: err = pull_source(p, sink); break;
+        case OUT_SOURCE: err = pull_source(call, p, sink); break;
         }
         if (err == 0 && p->len == 0) {
             part_pop(call);
@@ -544,6 +553,8 @@ void grpc_call_respond_source(struct grpc_call *call, uint64_t total_len, struct
 
 void grpc_call_resume(struct grpc_call *call)
 {
+    call->is_resumed = true;
+    call->source_waits = false;
     if (call->stream != NULL) {
         h2_stream_resume(call->stream);
         grpc_conn_dirty(call->conn);

@@ -78,7 +78,9 @@ struct grpc_call {
     uint32_t part_head, part_count, part_cap;
     struct out_part first_parts[GRPC_PARTS_FIRST];
     uint32_t source_count;
-    size_t queued; /* bytes in COPIED and REF parts, counted against the budget */
+    bool source_waits; /* said ERR_AGAIN: not pulled before grpc_call_resume */
+    bool is_resumed;   /* grpc_call_resume came from inside the pull */
+    size_t queued;     /* bytes in COPIED and REF parts, counted against the budget */
     enum grpc_code code;
     struct buf message_text; /* grpc-message, encoded */
 

@@ -524,8 +524,9 @@ static void on_goaway(void *arg, int32_t last_id, uint32_t code, struct slice de
 {
     (void)last_id;
     struct grpc_client *c = arg;
+    bool is_first = !c->is_going_away;
     c->is_going_away = true;
-    if (c->ops->on_goaway != NULL) {
+    if (is_first && c->ops->on_goaway != NULL) {
         c->ops->on_goaway(c->arg, code, debug);
     }
 }
@@ -647,7 +648,7 @@ uint64_t grpc_client_tick(struct grpc_client *c, uint64_t now_ms)
     if (c->last_recv_ms == 0) {
         c->last_recv_ms = now_ms;
     }
-    if (c->ping_sent_ms != 0 && c->last_recv_ms > c->ping_sent_ms) {
+    if (c->ping_sent_ms != 0 && c->last_recv_ms >= c->ping_sent_ms) {
         c->ping_sent_ms = 0;
     }
     if (o->ping_interval_ms == 0) {

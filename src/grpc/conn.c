@@ -73,7 +73,7 @@ uint64_t grpc_conn_tick(struct grpc_conn *c, uint64_t now_ms)
     if (c->last_recv_ms == 0) {
         c->last_recv_ms = now_ms;
     }
-    if (c->ping_sent_ms != 0 && c->last_recv_ms > c->ping_sent_ms) {
+    if (c->ping_sent_ms != 0 && c->last_recv_ms >= c->ping_sent_ms) {
         c->ping_sent_ms = 0;
     }
     if (c->ping_sent_ms != 0) {

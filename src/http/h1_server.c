@@ -216,6 +216,9 @@ static size_t parse(struct h1_server *s, struct slice bytes)
             s->ops->on_body(s->arg, slice_skip(bytes, done));
             return bytes.len;
         }
+        if (s->state == H1_IDLE && bytes.data[done] != '\r' && bytes.data[done] != '\n') {
+            s->state = H1_HEAD; /* a request has begun, whatever the parser tells of it */
+        }
         s->is_parsing = true;
         int err = h1_parser_feed(&s->parser, slice_skip(bytes, done), &used);
         s->is_parsing = false;

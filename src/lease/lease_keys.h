@@ -4,8 +4,8 @@
  *
  * Problem     Most leases have one key, some a hundred thousand; attaching must be cheap, a revoke
  *             needs byte order.
- * Design      An array of key copies: a sorted part and a short unsorted tail of new ones.  The tail
- *             is sorted in when it is long and something is looked for, or when order is asked.  A key
+ * Design      An array of key copies: a sorted part and a short unsorted tail of new ones.  The
+ * tail is sorted in when it is long and something is looked for, or when order is asked.  A key
  *             that leaves is marked; marked ones go when they are half of the array.
  * Ownership   Keys are copies.
  */

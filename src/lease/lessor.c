@@ -13,20 +13,20 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "lease/lease_keys.h"
-#include "wire/kv.h"
+#include "schema/schema.h"
 
 #define NEVER UINT64_MAX
 #define NOT_IN_HEAP SIZE_MAX
 
 enum heap_kind { HEAP_EXPIRY, HEAP_CHECKPOINT, HEAP_KINDS };
-enum { LEASE_ROW_KEY_BYTES = 8, MS_PER_S = 1000 };
+enum { MS_PER_S = 1000 };
 
 struct lease {
     struct list_node node;
     int64_t id;
     int64_t ttl_s;
     int64_t remaining_ttl_s;
-    uint64_t expiry_ms;        /* NEVER */
+    uint64_t expiry_ms;          /* NEVER */
     uint64_t due_ms[HEAP_KINDS]; /* expiry or the next try; checkpoint */
     size_t heap_at[HEAP_KINDS];
     struct lease_keys keys;
@@ -140,7 +140,8 @@ struct lessor *lessor_create(const struct lessor_options *opts)
 
 void lessor_reset(struct lessor *l)
 {
-    LIST_FOREACH (&l->all, n) {
+    LIST_FOREACH(&l->all, n)
+    {
         struct lease *lease = LIST_ENTRY(n, struct lease, node);
         lease_keys_deinit(&lease->keys);
         mem_free(lease);
@@ -197,45 +198,36 @@ static struct lease *lease_add(struct lessor *l, int64_t id, int64_t ttl_s, int6
     return lease;
 }
 
-enum { ROW_ID = 1, ROW_TTL, ROW_REMAINING };
-
 int lessor_load(struct lessor *l, struct slice key, struct slice value)
 {
-    struct wire_scan s;
-    int64_t fields[ROW_REMAINING + 1] = {0};
-    wire_scan_init(&s, value);
-    while (wire_scan_next(&s)) {
-        if (s.field >= ROW_ID && s.field <= ROW_REMAINING && s.type == WIRE_VARINT) {
-            fields[s.field] = (int64_t)s.number;
-        }
+    struct schema_lease row;
+    int err = schema_lease_decode(value, &row);
+    if (err != 0) {
+        return err;
     }
-    if (s.err != 0) {
-        return s.err;
-    }
-    if (key.len != LEASE_ROW_KEY_BYTES || (int64_t)load_be64(key.data) != fields[ROW_ID] ||
-        fields[ROW_TTL] > LIMIT_LEASE_TTL_S || lease_find(l, fields[ROW_ID]) != NULL) {
+    if (key.len != SCHEMA_LEASE_KEY_BYTES || (int64_t)load_be64(key.data) != row.id ||
+        row.ttl_s > LIMIT_LEASE_TTL_S || lease_find(l, row.id) != NULL) {
         return ERR_MALFORMED;
     }
-    (void)lease_add(l, fields[ROW_ID], fields[ROW_TTL], fields[ROW_REMAINING]);
+    (void)lease_add(l, row.id, row.ttl_s, row.remaining_ttl_s);
     return 0;
 }
 
-static void row_key(int64_t id, uint8_t out[LEASE_ROW_KEY_BYTES])
+static void row_key(int64_t id, uint8_t out[SCHEMA_LEASE_KEY_BYTES])
 {
     store_be64(out, (uint64_t)id);
 }
 
 static void row_put(struct lessor *l, const struct lease *lease)
 {
-    uint8_t key[LEASE_ROW_KEY_BYTES];
+    uint8_t key[SCHEMA_LEASE_KEY_BYTES];
     row_key(lease->id, key);
-    struct buf row = BUF_INIT;
-    wire_append_u64(&row, ROW_ID, (uint64_t)lease->id);
-    wire_append_u64(&row, ROW_TTL, (uint64_t)lease->ttl_s);
-    wire_append_u64(&row, ROW_REMAINING, (uint64_t)lease->remaining_ttl_s);
+    struct schema_lease row = {lease->id, lease->ttl_s, lease->remaining_ttl_s};
+    struct buf value = BUF_INIT;
+    schema_lease_encode(&value, &row);
     backend_put(l->opts.backend, l->opts.bucket_lease, slice_make(key, sizeof(key)),
-                buf_slice(&row));
-    buf_deinit(&row);
+                buf_slice(&value));
+    buf_deinit(&value);
 }
 
 /* ---- time ---- */
@@ -253,10 +245,9 @@ static bool has_time(const struct lessor *l)
 
 static void checkpoint_schedule(struct lessor *l, struct lease *lease, uint64_t now_ms)
 {
-    bool is_due = l->opts.is_checkpointing && has_time(l) &&
-                  run_s(lease) > LEASE_CHECKPOINT_MS / MS_PER_S;
-    heap_schedule(&l->heaps[HEAP_CHECKPOINT], lease,
-                  is_due ? now_ms + LEASE_CHECKPOINT_MS : NEVER);
+    bool is_due =
+        l->opts.is_checkpointing && has_time(l) && run_s(lease) > LEASE_CHECKPOINT_MS / MS_PER_S;
+    heap_schedule(&l->heaps[HEAP_CHECKPOINT], lease, is_due ? now_ms + LEASE_CHECKPOINT_MS : NEVER);
 }
 
 static void lease_start(struct lessor *l, struct lease *lease, uint64_t now_ms, uint64_t extend_ms)
@@ -267,7 +258,8 @@ static void lease_start(struct lessor *l, struct lease *lease, uint64_t now_ms, 
 
 static void all_stop(struct lessor *l)
 {
-    LIST_FOREACH (&l->all, n) {
+    LIST_FOREACH(&l->all, n)
+    {
         struct lease *lease = LIST_ENTRY(n, struct lease, node);
         lease->expiry_ms = NEVER;
         heap_schedule(&l->heaps[HEAP_EXPIRY], lease, NEVER);
@@ -289,7 +281,8 @@ static struct lease **all_sorted(const struct lessor *l)
 {
     struct lease **leases = mem_alloc_array(l->count, sizeof(struct lease *));
     size_t n = 0;
-    LIST_FOREACH (&l->all, node) {
+    LIST_FOREACH(&l->all, node)
+    {
         leases[n++] = LIST_ENTRY(node, struct lease, node);
     }
     if (n > 0) {
@@ -327,7 +320,8 @@ static void expiries_spread(struct lessor *l, uint64_t now_ms, uint64_t extend_m
 
 static void all_start(struct lessor *l, uint64_t now_ms, uint64_t extend_ms)
 {
-    LIST_FOREACH (&l->all, n) {
+    LIST_FOREACH(&l->all, n)
+    {
         struct lease *lease = LIST_ENTRY(n, struct lease, node);
         lease_start(l, lease, now_ms, extend_ms);
         checkpoint_schedule(l, lease, now_ms);
@@ -457,7 +451,7 @@ int lessor_remove(struct lessor *l, int64_t id)
     (void)map_remove(&l->by_id, id_key(l, id));
     list_remove(&lease->node);
     l->count--;
-    uint8_t key[LEASE_ROW_KEY_BYTES];
+    uint8_t key[SCHEMA_LEASE_KEY_BYTES];
     row_key(id, key);
     backend_delete(l->opts.backend, l->opts.bucket_lease, slice_make(key, sizeof(key)));
     lease_keys_deinit(&lease->keys);
@@ -561,7 +555,8 @@ void lessor_check(const struct lessor *l)
     heap_check(l, &l->heaps[HEAP_EXPIRY]);
     heap_check(l, &l->heaps[HEAP_CHECKPOINT]);
     size_t count = 0;
-    LIST_FOREACH (&l->all, n) {
+    LIST_FOREACH(&l->all, n)
+    {
         const struct lease *lease = LIST_ENTRY(n, struct lease, node);
         ensure(lease_find(l, lease->id) == lease);
         ensure((lease->expiry_ms == NEVER) == (lease->heap_at[HEAP_EXPIRY] == NOT_IN_HEAP));

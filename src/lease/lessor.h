@@ -2,17 +2,16 @@
  *
  * lease/lessor: leases of one member: grant, renew, revoke, expiry, and which keys hang on which.
  *
- * Design      The lease bucket holds id, TTL and remaining TTL; which keys are attached follows from
- *             KeyValue.lease and is told by mvcc (attach, detach).  Expiry is decided by the primary
- *             (the raft leader) only, and only as a proposal: lessor_expired lists, raft revokes.
- *             Time is an argument (milliseconds of the monotonic clock).
- * Invariants  I1  the heap holds exactly the leases with an expiry; the earliest is on top.
- *             I2  not primary or suspended: no lease has an expiry.
+ * Design      The lease bucket holds id, TTL and remaining TTL; which keys are attached follows
+ * from KeyValue.lease and is told by mvcc (attach, detach).  Expiry is decided by the primary (the
+ * raft leader) only, and only as a proposal: lessor_expired lists, raft revokes. Time is an
+ * argument (milliseconds of the monotonic clock). Invariants  I1  the heap holds exactly the leases
+ * with an expiry; the earliest is on top. I2  not primary or suspended: no lease has an expiry.
  * Ownership   Keys are copied in.  struct lease is the lessor's, valid until the lease is removed.
  * Thread      main loop.
- * Limits      LIMIT_LEASE_TTL_S; LEASE_EXPIRED_MAX a scan, LEASE_REVOKE_RATE a second after promote.
- * Failure     ERR_RPC_LEASE_* as in client-api 2.3.
- * See         storage-formats 2.1; client-api 2.3; peer-protocol 4.8; test/unit/lease/lessor_test.c.
+ * Limits      LIMIT_LEASE_TTL_S; LEASE_EXPIRED_MAX a scan, LEASE_REVOKE_RATE a second after
+ * promote. Failure     ERR_RPC_LEASE_* as in client-api 2.3. See         storage-formats 2.1;
+ * client-api 2.3; peer-protocol 4.8; test/unit/lease/lessor_test.c.
  */
 #ifndef LEASE_LESSOR_H
 #define LEASE_LESSOR_H
@@ -24,12 +23,12 @@
 #include "base/slice.h"
 
 enum {
-    LEASE_EXPIRED_MAX = 500,        /* leases revoked by one scan; a scan every 500 ms */
-    LEASE_REVOKE_RATE = 1000,       /* from so many leases on promote spreads the expiries */
-    LEASE_SCAN_MS = 500,            /* interval of the caller's scans */
-    LEASE_RETRY_MS = 3000,          /* an expired lease is listed again after this */
-    LEASE_CHECKPOINT_MS = 300000,   /* interval of checkpoints */
-    LEASE_CHECKPOINT_BATCH = 1000,  /* checkpoints in one entry */
+    LEASE_EXPIRED_MAX = 500,       /* leases revoked by one scan; a scan every 500 ms */
+    LEASE_REVOKE_RATE = 1000,      /* from so many leases on promote spreads the expiries */
+    LEASE_SCAN_MS = 500,           /* interval of the caller's scans */
+    LEASE_RETRY_MS = 3000,         /* an expired lease is listed again after this */
+    LEASE_CHECKPOINT_MS = 300000,  /* interval of checkpoints */
+    LEASE_CHECKPOINT_BATCH = 1000, /* checkpoints in one entry */
 };
 
 struct lease;
@@ -39,7 +38,7 @@ struct lessor_options {
     struct backend *backend;
     unsigned bucket_lease; /* backend's id of the bucket `lease` */
     int64_t min_ttl_s;     /* ceil(1.5 x election timeout) */
-    uint64_t hash_seed;    /* ids are chosen by clients: a secret spreads them; 0 in the simulator */
+    uint64_t hash_seed; /* ids are chosen by clients: a secret spreads them; 0 in the simulator */
     bool is_checkpointing; /* feature LeaseCheckpoint */
 };
 
@@ -85,8 +84,9 @@ void lessor_demote(struct lessor *l);
 void lessor_suspend(struct lessor *l, bool is_suspended, uint64_t now_ms);
 
 /* 0: renewed for *out_ttl_s; but when *needs_checkpoint is set, it is not renewed yet: propose a
- * checkpoint with remaining 0, and call again when it is applied. ERR_RPC_NOT_PRIMARY_LESSOR, ERR_RPC_LEASE_NOT_FOUND; ERR_AGAIN: expired, its revocation is under
- * way: wait until it is gone, then answer TTL 0. */
+ * checkpoint with remaining 0, and call again when it is applied. ERR_RPC_NOT_PRIMARY_LESSOR,
+ * ERR_RPC_LEASE_NOT_FOUND; ERR_AGAIN: expired, its revocation is under way: wait until it is gone,
+ * then answer TTL 0. */
 MUST_USE int lessor_renew(struct lessor *l, int64_t id, uint64_t now_ms, int64_t *out_ttl_s,
                           bool *needs_checkpoint);
 /* Ids of expired leases, at most max (<= LEASE_EXPIRED_MAX); each is listed again after

@@ -2,27 +2,23 @@
  *
  * mvcc/compact: compaction: logical at once, physical in slices.
  *
- * Design      mvcc_compact moves the compact revision and puts scheduledCompactRev.  The physical part
- *             walks the index: the revisions that it drops are exactly the records to remove, so the
- *             file is not scanned.  The last slice puts finishedCompactRev.
+ * Design      mvcc_compact moves the compact revision and puts scheduledCompactRev.  The physical
+ * part walks the index: the revisions that it drops are exactly the records to remove, so the file
+ * is not scanned.  The last slice puts finishedCompactRev.
  *
  *               IDLE -> [HASH] -> HELD <-> RUN ... -> IDLE or the next one
  *
  *             A crash leaves scheduled > finished and any part of the records; the index restored
- *             from them drops the rest (compact_resume).  A compaction asked for while another is under
- *             way waits; only the newest of those is done, as the ones between have no hash and no
- *             effect of their own.
- * Invariants  I1  removal starts when no pin lies below the target; later none can come there.
- *             I2  the slice that puts finishedCompactRev comes after all removals.
- * See         storage-formats 6.4, 8 (C1-C4).
+ *             from them drops the rest (compact_resume).  A compaction asked for while another is
+ * under way waits; only the newest of those is done, as the ones between have no hash and no effect
+ * of their own. Invariants  I1  removal starts when no pin lies below the target; later none can
+ * come there. I2  the slice that puts finishedCompactRev comes after all removals. See
+ * storage-formats 6.4, 8 (C1-C4).
  */
 #include "base/err.h"
 #include "base/limits.h"
 #include "mvcc/store.h"
-
-/* Names in the bucket `meta` (storage-formats 2.4). */
-static const struct slice scheduled_name = {(const uint8_t *)"scheduledCompactRev", 19};
-static const struct slice finished_name = {(const uint8_t *)"finishedCompactRev", 18};
+#include "schema/schema.h"
 
 void compact_init(struct mvcc_store *s)
 {
@@ -34,11 +30,11 @@ void compact_deinit(struct mvcc_store *s)
     buf_deinit(&s->compaction.key);
 }
 
-static void meta_put(struct mvcc_store *s, struct slice name, int64_t rev)
+static void meta_put(struct mvcc_store *s, const char *name, int64_t rev)
 {
     uint8_t value[BACKEND_TOMBSTONE_BYTES];
     size_t len = backend_rev_encode((struct backend_rev){rev, 0, false}, value);
-    backend_put(s->opts.backend, s->opts.bucket_meta, name, slice_make(value, len));
+    backend_put(s->opts.backend, s->opts.bucket_meta, slice_cstr(name), slice_make(value, len));
 }
 
 static void start(struct mvcc_store *s, int64_t target, int64_t prev, bool needs_hash)
@@ -62,7 +58,7 @@ int mvcc_compact(struct mvcc_store *s, int64_t rev)
     bool was_finished = s->scheduled_rev == s->finished_rev;
     s->compact_rev = rev;
     s->scheduled_rev = rev;
-    meta_put(s, scheduled_name, rev);
+    meta_put(s, SCHEMA_META_SCHEDULED_COMPACT, rev);
     if (s->compaction.target >= 0) {
         s->compaction.next = rev;
     } else {
@@ -113,7 +109,7 @@ static void finish(struct mvcc_store *s)
 {
     struct mvcc_compaction *c = &s->compaction;
     int64_t done = c->target;
-    meta_put(s, finished_name, done);
+    meta_put(s, SCHEMA_META_FINISHED_COMPACT, done);
     s->finished_rev = done;
     c->target = -1;
     if (c->next >= 0) {
@@ -128,7 +124,8 @@ static bool key_compact(struct mvcc_store *s, struct keyindex_pos *pos, uint32_t
 {
     const struct keyrev *revs = keyrec_revs(pos->rec);
     for (uint32_t i = 0; i < count; i++) {
-        struct backend_rev rev = {revs[i].main, keyrev_sub(&revs[i]), keyrev_is_tombstone(&revs[i])};
+        struct backend_rev rev = {revs[i].main, keyrev_sub(&revs[i]),
+                                  keyrev_is_tombstone(&revs[i])};
         backend_record_remove(s->opts.backend, rev);
     }
     return keyindex_drop(&s->index, pos, count);

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mvcc/file: what this folder reads from a transaction of the file: records, compact revisions, hashes
- * of whole files.
+ * mvcc/file: what this folder reads from a transaction of the file: records, compact revisions,
+ * hashes of whole files.
  */
 #include "base/err.h"
 #include "base/hash.h"
 #include "mvcc/store.h"
+#include "schema/schema.h"
 
-static const struct slice key_bucket = {(const uint8_t *)"key", 3};
-static const struct slice meta_bucket = {(const uint8_t *)"meta", 4};
+static struct slice bucket_name(enum schema_bucket bucket)
+{
+    return slice_cstr(SCHEMA_BUCKET_NAMES[bucket]);
+}
 
 /* ---- records ---- */
 
@@ -20,7 +23,7 @@ struct mvcc_tx_source {
 int mvcc_tx_source_open(struct bolt_tx *tx, struct mvcc_tx_source **out)
 {
     struct bolt_bucket *bucket;
-    int err = bolt_bucket_open(tx, NULL, BOLT_READ_SCAN, key_bucket, &bucket);
+    int err = bolt_bucket_open(tx, NULL, BOLT_READ_SCAN, bucket_name(SCHEMA_KEY), &bucket);
     if (err != 0) {
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
@@ -35,8 +38,8 @@ static int tx_source_next(void *arg, struct slice *key, struct slice *value)
 {
     struct mvcc_tx_source *s = arg;
     struct bolt_item item;
-    int err = s->is_started ? bolt_cursor_next(&s->cursor, &item)
-                            : bolt_cursor_first(&s->cursor, &item);
+    int err =
+        s->is_started ? bolt_cursor_next(&s->cursor, &item) : bolt_cursor_first(&s->cursor, &item);
     if (err != 0) {
         return err;
     }
@@ -85,12 +88,12 @@ static int meta_rev(struct bolt_bucket *meta, const char *name, int64_t *out)
 static int meta_read(struct bolt_tx *tx, int64_t *finished, int64_t *scheduled)
 {
     struct bolt_bucket *meta;
-    int err = bolt_bucket_open(tx, NULL, 0, meta_bucket, &meta);
+    int err = bolt_bucket_open(tx, NULL, 0, bucket_name(SCHEMA_META), &meta);
     if (err != 0) {
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
-    err = meta_rev(meta, "finishedCompactRev", finished);
-    return err != 0 ? err : meta_rev(meta, "scheduledCompactRev", scheduled);
+    err = meta_rev(meta, SCHEMA_META_FINISHED_COMPACT, finished);
+    return err != 0 ? err : meta_rev(meta, SCHEMA_META_SCHEDULED_COMPACT, scheduled);
 }
 
 int mvcc_restore_tx(struct mvcc_store *s, struct bolt_tx *tx)
@@ -174,9 +177,10 @@ struct whole {
 
 static bool is_volatile(struct slice bucket, struct slice key)
 {
-    return slice_equal(bucket, meta_bucket) &&
-           (slice_equal_cstr(key, "consistent_index") || slice_equal_cstr(key, "term") ||
-            slice_equal_cstr(key, "storageVersion"));
+    return slice_equal(bucket, bucket_name(SCHEMA_META)) &&
+           (slice_equal_cstr(key, SCHEMA_META_CONSISTENT_INDEX) ||
+            slice_equal_cstr(key, SCHEMA_META_TERM) ||
+            slice_equal_cstr(key, SCHEMA_META_STORAGE_VERSION));
 }
 
 static int bucket_hash(struct whole *w, struct slice name)

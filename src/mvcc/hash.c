@@ -213,7 +213,6 @@ int mvcc_hash_run(struct mvcc_hash *h, const struct mvcc_source *records, size_t
 
 struct mvcc_hash_value mvcc_hash_result(const struct mvcc_hash *h)
 {
-    ensure(h->is_done);
     return (struct mvcc_hash_value){h->hasher.crc, h->compact_rev, h->rev};
 }
 
@@ -256,7 +255,7 @@ void mvcc_hash_end(struct mvcc_hash *h, bool is_ok)
     mvcc_pin_remove(&h->pin);
     if (h->is_compaction && s->compaction.target == h->rev) {
         s->compaction.needs_hash = false;
-        if (is_ok) {
+        if (is_ok && h->is_done) {
             hashes_add(s, mvcc_hash_result(h));
         }
     }

@@ -4,10 +4,10 @@
  *
  * Problem     HashKV must be equal on every member and in every release, while members compact at
  *             their own pace; it reads the whole key bucket, so it must leave the main loop.
- * Design      begin (main loop) fixes revision R and compact revision K; collect (main loop, slices)
- *             takes the keep set: only records with main <= K are tested against it, so only keys
- *             whose newest revision <= R lies at or below K are in it (16 bytes a key); run (any
- *             thread, slices) streams the records of a transaction; end (main loop).
+ * Design      begin (main loop) fixes revision R and compact revision K; collect (main loop,
+ * slices) takes the keep set: only records with main <= K are tested against it, so only keys whose
+ * newest revision <= R lies at or below K are in it (16 bytes a key); run (any thread, slices)
+ * streams the records of a transaction; end (main loop).
  *
  *               begin -> collect... -> [seal, wait for the commit, pin a view] -> attach
  *                     -> run... on a work thread -> end
@@ -30,7 +30,7 @@ struct mvcc_hash_value {
 
 struct mvcc_hash;
 
-/* HashKV(rev), rev <= 0... 0 = current.  1: *cached is the answer (a compaction hash), nothing was
+/* HashKV(rev), 0 = current.  1: *cached is the answer (a compaction hash), nothing was
  * started.  0: *out was started.  ERR_RPC_COMPACTED, ERR_RPC_FUTURE_REV. */
 MUST_USE int mvcc_hash_begin(struct mvcc_store *s, int64_t rev, struct mvcc_hash_value *cached,
                              struct mvcc_hash **out);
@@ -41,11 +41,11 @@ MUST_USE int mvcc_hash_collect(struct mvcc_hash *h, size_t keys_max);
 /* A view of everything up to the call of begin is pinned: records may be removed again (not by the
  * compaction that this hash belongs to). */
 void mvcc_hash_attach(struct mvcc_hash *h);
-/* Reads at most records_max records: 0 done, ERR_AGAIN. Any thread. The source stays with h over the
- * calls. */
+/* Reads at most records_max records: 0 done, ERR_AGAIN. Any thread. The source stays with h over
+ * the calls. */
 MUST_USE int mvcc_hash_run(struct mvcc_hash *h, const struct mvcc_source *records,
                            size_t records_max);
-/* Result valid after run returned 0. */
+/* Means something only after run returned 0. */
 struct mvcc_hash_value mvcc_hash_result(const struct mvcc_hash *h);
 /* Gives everything back.  For a compaction's hash: is_ok stores it in the cache if 6.5 allows; the
  * compaction goes on in either case. */
@@ -84,7 +84,7 @@ MUST_USE int mvcc_hash_all(struct bolt_tx *tx, uint32_t *out);
 struct mvcc_file_status {
     uint32_t hash;
     int64_t revision;
-    uint64_t key_count; /* 3.6+: keys alive at the end */
+    uint64_t key_count;  /* 3.6+: keys alive at the end */
     uint64_t pair_count; /* 3.5: pairs in all buckets */
 };
 MUST_USE int mvcc_file_status(struct bolt_tx *tx, struct mvcc_file_status *out);

@@ -103,7 +103,8 @@ enum keyindex_restored keyindex_restore_tombstone(struct keyindex *x, struct sli
 
 static void iter_enter_leaf(struct keyindex_iter *it)
 {
-    it->is_leaf_inside = it->is_open_end || slice_compare(keytree_leaf_last(&it->path), it->end) < 0;
+    it->is_leaf_inside =
+        it->is_open_end || slice_compare(keytree_leaf_last(&it->path), it->end) < 0;
 }
 
 void keyindex_iter_init(struct keyindex_iter *it, const struct keyindex *x, struct slice from,

@@ -35,8 +35,7 @@ struct keyrange {
 struct keyrange keyrange_make(struct slice key, struct slice range_end);
 
 /* False: not there at revision at. */
-bool keyindex_get(const struct keyindex *x, struct slice key, int64_t at,
-                  struct keyrec_state *out);
+bool keyindex_get(const struct keyindex *x, struct slice key, int64_t at, struct keyrec_state *out);
 
 struct keyindex_pos {
     struct keytree_path path;

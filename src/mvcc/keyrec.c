@@ -33,10 +33,14 @@ static size_t slots_of(uint32_t count, bool has_base)
     return (size_t)keyrec_cap(count) + (has_base ? 1 : 0);
 }
 
+static size_t rec_size(uint32_t count, bool has_base, size_t key_len)
+{
+    return sizeof(struct keyrec) + slots_of(count, has_base) * sizeof(struct keyrev) + key_len;
+}
+
 static struct keyrec *rec_alloc(uint32_t count, bool has_base, size_t key_len)
 {
-    struct keyrec *k = mem_alloc(sizeof(*k) + slots_of(count, has_base) * sizeof(struct keyrev) +
-                                 key_len);
+    struct keyrec *k = mem_alloc(rec_size(count, has_base, key_len));
     k->count = count;
     k->has_base = has_base ? 1 : 0;
     return k;
@@ -83,24 +87,33 @@ void keyrec_destroy(struct keyrec *k)
     mem_free(k);
 }
 
-/* A copy of k with the revisions [from, from + keep), room for count, and base if not NULL. */
-static struct keyrec *rec_remake(struct keyrec *k, uint32_t from, uint32_t keep, uint32_t count,
-                                 const struct keybase *base)
+/* The revisions [from, count) become the first ones, with room for `room`; base if not NULL.
+ * Changed in place: a compaction of a million keys must not leave a million holes for malloc to
+ * sort. */
+static struct keyrec *rec_reshape(struct keyrec *k, uint32_t from, uint32_t room,
+                                  const struct keybase *base)
 {
-    struct slice key = keyrec_key(k);
-    struct keyrec *n = rec_alloc(count, base != NULL, key.len);
-    n->key_len = k->key_len;
-    n->has_tombstone = k->has_tombstone;
-    n->lease = k->lease;
-    n->create_rev = k->create_rev;
-    n->version = k->version;
-    if (base != NULL) {
-        memcpy(&n->slots[0], base, sizeof(*base));
+    uint32_t keep = k->count - from;
+    size_t key_at = slots_of(k->count, k->has_base != 0);
+    size_t key_to = slots_of(room, base != NULL);
+    size_t revs_at = (size_t)k->has_base + from;
+    size_t revs_to = base != NULL ? 1 : 0;
+    size_t size = rec_size(room, base != NULL, k->key_len);
+    if (key_to > key_at) {
+        k = mem_realloc(k, size);
+        memmove(k->slots + key_to, k->slots + key_at, k->key_len);
     }
-    memcpy(n->slots + n->has_base, keyrec_revs(k) + from, (size_t)keep * sizeof(struct keyrev));
-    key_set(n, key.data, key.len);
-    keyrec_destroy(k);
-    return n;
+    memmove(k->slots + revs_to, k->slots + revs_at, keep * sizeof(struct keyrev));
+    if (base != NULL) {
+        memcpy(&k->slots[0], base, sizeof(*base));
+    }
+    if (key_to < key_at) {
+        memmove(k->slots + key_to, k->slots + key_at, k->key_len);
+        k = mem_realloc(k, size);
+    }
+    k->count = room;
+    k->has_base = base != NULL ? 1 : 0;
+    return k;
 }
 
 static struct keyrec *rec_append(struct keyrec *k, struct keyrev rev)
@@ -114,7 +127,7 @@ static struct keyrec *rec_append(struct keyrec *k, struct keyrev rev)
         k->count = n + 1;
     } else {
         struct keybase base = base_get(k);
-        k = rec_remake(k, 0, n, n + 1, k->has_base ? &base : NULL);
+        k = rec_reshape(k, 0, n + 1, k->has_base ? &base : NULL);
     }
     k->slots[k->has_base + n] = rev;
     return k;
@@ -138,7 +151,7 @@ struct keyrec *keyrec_tombstone(struct keyrec *k, int64_t main, int64_t sub, uin
         /* The first generation ends: what the positions do not tell goes into the base. */
         struct keybase base = {k->create_rev, k->version - ((int64_t)k->count - 1)};
         if (base.create_rev != k->slots[0].main || base.version != 1) {
-            k = rec_remake(k, 0, k->count, k->count, &base);
+            k = rec_reshape(k, 0, k->count, &base);
         }
         k->has_tombstone = 1;
     }
@@ -199,8 +212,8 @@ bool keyrec_state_at(const struct keyrec *k, int64_t at, struct keyrec_state *ou
     if (keyrev_is_tombstone(r)) {
         return false;
     }
-    struct keybase origin = n == k->count ? (struct keybase){k->create_rev, k->version}
-                                          : origin_of(k, n - 1);
+    struct keybase origin =
+        n == k->count ? (struct keybase){k->create_rev, k->version} : origin_of(k, n - 1);
     *out = (struct keyrec_state){r->main, keyrev_sub(r), origin.create_rev, origin.version, r->len};
     return true;
 }
@@ -246,8 +259,7 @@ struct keyrec *keyrec_drop(struct keyrec *k, uint32_t n)
         base = origin_of(k, n);
         needs_base = base.create_rev != revs[n].main || base.version != 1;
     }
-    uint32_t left = k->count - n;
-    k = rec_remake(k, n, left, left, needs_base ? &base : NULL);
+    k = rec_reshape(k, n, k->count - n, needs_base ? &base : NULL);
     k->has_tombstone = has_tombstone ? 1 : 0;
     return k;
 }

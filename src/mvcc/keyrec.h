@@ -2,13 +2,13 @@
  *
  * mvcc/keyrec: the history of one key in one small allocation.
  *
- * Problem     etcd keeps a list of generations with a list of revisions each: several hundred bytes a
- *             key.  A million keys must fit into 100 MB.
- * Design      One flat array of revisions in order; a tombstone ends a generation, so generations
- *             need no list of their own.  create revision and version are stored for the living (last)
- *             generation only.  Every older generation starts at a revision that is in the array, so
- *             both follow from positions, but for the first one when its start was compacted: then a
- *             *base* (create revision and version of the first revision) stands before the array.
+ * Problem     etcd keeps a list of generations with a list of revisions each: several hundred bytes
+ * a key.  A million keys must fit into 100 MB. Design      One flat array of revisions in order; a
+ * tombstone ends a generation, so generations need no list of their own.  create revision and
+ * version are stored for the living (last) generation only.  Every older generation starts at a
+ * revision that is in the array, so both follow from positions, but for the first one when its
+ * start was compacted: then a *base* (create revision and version of the first revision) stands
+ * before the array.
  *
  *               keyrec | [base] | rev rev rev t rev rev ... spare | key bytes
  *                                 first generation  last (living)
@@ -104,8 +104,8 @@ bool keyrec_state_at(const struct keyrec *k, int64_t at, struct keyrec_state *ou
 uint32_t keyrec_drop_count(const struct keyrec *k, int64_t c);
 /* Drops the first n revisions; NULL when none is left. */
 struct keyrec *keyrec_drop(struct keyrec *k, uint32_t n);
-/* The member of the keep set for revision at (6.5); false: none.  *out_any: a revision would be kept
- * by a compaction at at, tombstone or not. */
+/* The member of the keep set for revision at (6.5); false: none.  *out_any: a revision would be
+ * kept by a compaction at at, tombstone or not. */
 bool keyrec_keep(const struct keyrec *k, int64_t at, struct keyrev *out, bool *out_any);
 
 void keyrec_check(const struct keyrec *k);

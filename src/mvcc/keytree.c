@@ -7,19 +7,20 @@
 
 enum {
     FANOUT = KEYTREE_FANOUT,
-    MERGE_BELOW = FANOUT / 4,   /* a node with fewer looks for a neighbour ... */
+    HEAD_BYTES = 4,
+    MERGE_BELOW = FANOUT / 4,     /* a node with fewer looks for a neighbour ... */
     MERGE_UP_TO = FANOUT * 3 / 4, /* ... that gives no more than this together */
 };
 
 struct keyinner;
 struct keyleaf;
 
-/* The common part; heads first, so that a search starts its cache lines at once. */
+/* The common part. */
 struct keynode {
-    uint64_t heads[FANOUT];
     uint32_t skip; /* bytes that all keys of the node share (inner: separators 1..count-1) */
     uint16_t count;
     bool is_leaf;
+    uint32_t heads[FANOUT];
 };
 
 struct keyleaf {
@@ -60,15 +61,17 @@ static struct keysum sum_add(struct keysum a, struct keysum b)
 
 /* ---- heads ---- */
 
-static uint64_t head_of(struct slice key, uint32_t skip)
+static uint32_t head_of(struct slice key, uint32_t skip)
 {
+    if (key.len >= (size_t)skip + HEAD_BYTES) {
+        return load_be32(key.data + skip);
+    }
     if (key.len <= skip) {
         return 0;
     }
-    uint8_t b[8] = {0};
-    size_t n = key.len - skip;
-    memcpy(b, key.data + skip, n < sizeof(b) ? n : sizeof(b));
-    return load_be64(b);
+    uint8_t b[HEAD_BYTES] = {0};
+    memcpy(b, key.data + skip, key.len - skip);
+    return load_be32(b);
 }
 
 static uint32_t shared_prefix(struct slice a, struct slice b)
@@ -122,23 +125,25 @@ static void head_added(struct keynode *n, unsigned i)
 
 /* ---- search ---- */
 
-/* [lo, hi): the slots with that head. */
-static void heads_search(const struct keynode *n, uint64_t head, unsigned *out_lo, unsigned *out_hi)
+/* The first of len heads that is >= head: no branch depends on the data. */
+static unsigned heads_bound(const uint32_t *heads, unsigned len, uint32_t head)
 {
-    unsigned lo = first_slot(n);
-    unsigned len = n->count > lo ? n->count - lo : 0;
-    while (len > 0) {
+    const uint32_t *at = heads;
+    while (len > 1) {
         unsigned half = len / 2;
-        bool right = n->heads[lo + half] < head;
-        lo = right ? lo + half + 1 : lo;
-        len = right ? len - half - 1 : half;
+        at += at[half - 1] < head ? half : 0;
+        len -= half;
     }
-    unsigned hi = lo;
-    while (hi < n->count && n->heads[hi] == head) {
-        hi++;
+    return (unsigned)(at - heads) + (len == 1 && *at < head ? 1 : 0);
+}
+
+/* Is key below (-1) or above (1) everything that has the prefix of the node, or does it have it? */
+static int prefix_compare(const struct keynode *n, struct slice first, struct slice key)
+{
+    if (key.len < n->skip) {
+        return slice_compare(key, slice_make(first.data, n->skip));
     }
-    *out_lo = lo;
-    *out_hi = hi;
+    return n->skip == 0 ? 0 : memcmp(key.data, first.data, n->skip);
 }
 
 /* The first slot whose key is >= key (or > key if after_equal). */
@@ -148,17 +153,16 @@ static unsigned node_bound(const struct keynode *n, struct slice key, bool after
     if (n->count <= from) {
         return from;
     }
-    if (n->skip > 0) {
-        struct slice prefix = {key_at(n, from).data, n->skip};
-        struct slice start = {key.data, key.len < n->skip ? key.len : n->skip};
-        int c = slice_compare(start, prefix);
-        if (c != 0) {
-            return c < 0 ? from : n->count;
-        }
+    int side = prefix_compare(n, key_at(n, from), key);
+    if (side != 0) {
+        return side < 0 ? from : n->count;
     }
-    unsigned lo;
-    unsigned hi;
-    heads_search(n, head_of(key, n->skip), &lo, &hi);
+    uint32_t head = head_of(key, n->skip);
+    unsigned lo = from + heads_bound(n->heads + from, n->count - from, head);
+    unsigned hi = lo;
+    while (hi < n->count && n->heads[hi] == head) {
+        hi++;
+    }
     while (lo < hi) {
         unsigned mid = lo + (hi - lo) / 2;
         int c = slice_compare(key_at(n, mid), key);
@@ -176,27 +180,17 @@ static unsigned child_of(const struct keynode *n, struct slice key)
     return node_bound(n, key, true) - 1;
 }
 
-static void node_prefetch(const struct keynode *n)
-{
-    for (unsigned i = 0; i < FANOUT; i += 8) {
-        __builtin_prefetch(&n->heads[i]);
-    }
-    __builtin_prefetch(&n->skip);
-}
-
 struct keyrec *keytree_get(const struct keytree *t, struct slice key)
 {
     struct keynode *n = t->root;
     for (unsigned h = t->height; h > 0; h--) {
         n = inner_of(n)->children[child_of(n, key)];
-        node_prefetch(n);
     }
     /* Without a look at the shared prefix: a key that is here has its head here. */
-    unsigned lo;
-    unsigned hi;
-    heads_search(n, head_of(key, n->skip), &lo, &hi);
-    for (; lo < hi; lo++) {
-        struct keyrec *rec = leaf_of(n)->recs[lo];
+    uint32_t head = head_of(key, n->skip);
+    for (unsigned i = heads_bound(n->heads, n->count, head); i < n->count && n->heads[i] == head;
+         i++) {
+        struct keyrec *rec = leaf_of(n)->recs[i];
         if (slice_equal(keyrec_key(rec), key)) {
             return rec;
         }
@@ -212,7 +206,6 @@ static struct keynode *descend(const struct keytree *t, struct slice key, struct
         out->inner[i] = n;
         out->child[i] = (uint8_t)c;
         n = inner_of(n)->children[c];
-        node_prefetch(n);
     }
     out->leaf = n;
     return n;

@@ -5,12 +5,12 @@
  * Problem     A lookup among a million keys should touch few cache lines although keys share long
  *             prefixes ("/registry/pods/..."), and a list must know count and bytes of what it will
  *             send before it walks anything.
- * Design      Nodes of 64.  Each node knows how many leading bytes all its keys share (skip) and holds
- *             the 8 bytes behind them of every key as a number (head), so a search compares numbers
- *             in a row and looks at a record only for equal heads.  Leaves point to records; inner
- *             nodes own short separators, which need not be keys.  Every inner slot holds count and
- *             bytes of the living keys below it.  A node that is split by an insertion at its end
- *             stays full: keys that arrive in order fill the nodes.
+ * Design      Nodes of 64.  Each node knows how many leading bytes all its keys share (skip) and
+ * holds the 4 bytes behind them of every key as a number (head), so a search compares numbers in a
+ * row and looks at a record only for equal heads.  Leaves point to records; inner nodes own short
+ * separators, which need not be keys.  Every inner slot holds count and bytes of the living keys
+ * below it.  A node that is split by an insertion at its end stays full: keys that arrive in order
+ * fill the nodes.
  *
  * Invariants  I1  keys ascend; separator i <= every key below child i, > every key below child i-1.
  *             I2  skip and heads are right; sums equal the sums of what is below.

@@ -5,28 +5,26 @@
  * Problem     Every member must reach the same revisions and the same stored bytes from the same
  *             entries; readers must see one revision while writers go on; no wait, no page read and
  *             no allocation per request is allowed on the main loop.
- * Design      The key index (memory) knows, for every revision that a reader may still ask for, where
- *             the record is (its revision) and how long its stored KeyValue is.  So a range is a
- *             *plan*: what is found, in which order, how many bytes, before any value is read.
- *             Carrying a plan out copies stored bytes behind tag and length.  Values come from the
- *             backend; ERR_COLD says that a work thread must read them first: a plan makes a *slice*
- *             for it, a write collects a *value set* before it touches anything.
+ * Design      The key index (memory) knows, for every revision that a reader may still ask for,
+ * where the record is (its revision) and how long its stored KeyValue is.  So a range is a *plan*:
+ * what is found, in which order, how many bytes, before any value is read. Carrying a plan out
+ * copies stored bytes behind tag and length.  Values come from the backend; ERR_COLD says that a
+ * work thread must read them first: a plan makes a *slice* for it, a write collects a *value set*
+ * before it touches anything.
  *
  *                write:  prefetch -> [ERR_COLD: fetch on a work thread -> prefetch] -> apply
  *                read:   plan -> next ... [ERR_COLD: slice on a work thread] ... next
  *
  * Invariants  I1  a write changes nothing until every value that it needs is at hand.
- *             I2  records leave the backend only after they left the index, and the index drops what
- *                 no revision >= compact revision and no pinned revision can see.
- *             I3  the index equals the one rebuilt from the records of the file (mvcc_check).
- * Ownership   Requests are borrowed for the call, but for range plans of many keys, which copy what
- *             they need. A plan is the caller's struct; mvcc_plan_end gives back memory and pin.
- * Thread      main loop; mvcc_slice_read and mvcc_fetch_run: any.
- * Limits      LIMIT_RESPONSE_BYTES, LIMIT_RESPONSE_BUFFER_BYTES (sort by VALUE), LIMIT_PLAN_CHUNK_BYTES,
- *             LIMIT_COMPACTION_BATCH; MVCC_*_MAX below.
- * Failure     ERR_RPC_* go to the client, ERR_COLD as above; ERR_CORRUPT: the file contradicts the
- *             index, the member must stop.
- * See         storage-formats 2.2, 6; client-api 2.1; design.md 3, 4, 5; test/unit/mvcc.
+ *             I2  records leave the backend only after they left the index, and the index drops
+ * what no revision >= compact revision and no pinned revision can see. I3  the index equals the one
+ * rebuilt from the records of the file (mvcc_check). Ownership   Requests are borrowed for the
+ * call, but for range plans of many keys, which copy what they need. A plan is the caller's struct;
+ * mvcc_plan_end gives back memory and pin. Thread      main loop; mvcc_slice_read and
+ * mvcc_fetch_run: any. Limits      LIMIT_RESPONSE_BYTES, LIMIT_RESPONSE_BUFFER_BYTES (sort by
+ * VALUE), LIMIT_PLAN_CHUNK_BYTES, LIMIT_COMPACTION_BATCH; MVCC_*_MAX below. Failure     ERR_RPC_*
+ * go to the client, ERR_COLD as above; ERR_CORRUPT: the file contradicts the index, the member must
+ * stop. See         storage-formats 2.2, 6; client-api 2.1; design.md 3, 4, 5; test/unit/mvcc.
  */
 #ifndef MVCC_MVCC_H
 #define MVCC_MVCC_H
@@ -119,7 +117,7 @@ size_t mvcc_values_missing_count(const struct mvcc_values *v);
 struct backend_rev mvcc_values_missing_at(const struct mvcc_values *v, size_t i);
 
 /* A job that reads what is missing: create on the main loop after ERR_COLD, run on a work thread,
- * finish on the main loop (adds the bytes to v and frees f; after an error only frees). */
+ * finish on the main loop: adds the bytes to v (NULL: only frees). */
 struct mvcc_fetch;
 struct mvcc_fetch *mvcc_fetch_create(const struct mvcc_values *v);
 MUST_USE int mvcc_fetch_run(struct mvcc_fetch *f, struct backend_view *view);
@@ -127,10 +125,10 @@ void mvcc_fetch_finish(struct mvcc_fetch *f, struct mvcc_values *v);
 
 /* ---- writes ---- */
 
-/* Collects the values that applying req needs.  0: apply in the same turn of the loop. ERR_COLD: see
- * mvcc_fetch; then call again.  has_waiter: somebody wants the response (prev_kv, ranges). */
-MUST_USE int mvcc_prefetch_put(struct mvcc_store *s, const struct wire_put_req *req, bool has_waiter,
-                               struct mvcc_values *v);
+/* Collects the values that applying req needs.  0: apply in the same turn of the loop. ERR_COLD:
+ * see mvcc_fetch; then call again.  has_waiter: somebody wants the response (prev_kv, ranges). */
+MUST_USE int mvcc_prefetch_put(struct mvcc_store *s, const struct wire_put_req *req,
+                               bool has_waiter, struct mvcc_values *v);
 MUST_USE int mvcc_prefetch_delete(struct mvcc_store *s, const struct wire_delete_req *req,
                                   bool has_waiter, struct mvcc_values *v);
 /* for txn: mvcc/txn.h */
@@ -189,22 +187,22 @@ struct mvcc_plan {
     int64_t max_mod, min_mod, max_create, min_create;
     int32_t sort_target;
     bool is_descending;
-    bool keys_only;   /* items are made from the index, or were cut out of the value (kv_bytes) */
-    bool cut_values;  /* keys_only sorted by VALUE */
+    bool keys_only;  /* items are made from the index, or were cut out of the value (kv_bytes) */
+    bool cut_values; /* keys_only sorted by VALUE */
     bool count_only;
     bool is_open_end;
     bool is_count_known;
     bool is_limit_first; /* NONE with another target than KEY: the limit comes before the sort */
     bool is_chunked;     /* RangeStream: no trailer */
-    bool is_trailer_done;
-    uint64_t matched;   /* found by the build walk, filters applied */
-    uint64_t kvs_bytes; /* encoded kvs */
-    uint64_t emitted;   /* items completely sent */
-    uint64_t loaded;    /* items that were in items[] so far */
-    uint64_t stop_at;   /* next stops before this item */
+    uint64_t matched;    /* found by the build walk, filters applied */
+    uint64_t kvs_bytes;  /* encoded kvs */
+    uint64_t emitted;    /* items completely sent */
+    uint64_t loaded;     /* items that were in items[] so far */
+    uint64_t stop_at;    /* next stops before this item */
     uint64_t stream_limit;
     size_t item_at; /* index in items[] of the item being sent */
     size_t item_offset;
+    size_t trailer_at; /* bytes of it sent */
     size_t items_len;
     size_t items_cap;
     struct mvcc_item *items; /* &inline_item, or heap */
@@ -212,9 +210,9 @@ struct mvcc_plan {
     struct buf kv_bytes; /* keys_only: the KeyValues of items[], in order */
     size_t kv_at;        /* where the one being sent starts */
     struct buf range_end;
-    struct buf walk_key; /* build goes on here */
-    struct buf load_key; /* loading items goes on here */
-    struct plan_rows *rows; /* while they are sorted */
+    struct buf walk_key;              /* build goes on here */
+    struct buf load_key;              /* loading items goes on here */
+    struct plan_rows *rows;           /* while they are sorted */
     const struct mvcc_values *values; /* looked at before the backend, or NULL */
 };
 
@@ -246,8 +244,8 @@ MUST_USE int mvcc_plan_next(struct mvcc_plan *plan, struct mvcc_sink *sink);
 
 /* A piece of the body with holes where pages must be read first. */
 struct mvcc_slice;
-/* The next items up to about bytes_max (at least one); the plan moves behind them. ERR_END: no items
- * are left (the trailer may be: mvcc_plan_next). */
+/* The next items up to about bytes_max (at least one); the plan moves behind them. ERR_END: no
+ * items are left (the trailer may be: mvcc_plan_next). */
 MUST_USE int mvcc_plan_slice(struct mvcc_plan *plan, size_t bytes_max, struct mvcc_slice **out);
 /* Fills the holes: any thread.  The view must be the backend's newest when the slice was made, or a
  * newer one. */
@@ -284,7 +282,8 @@ MUST_USE int mvcc_compact(struct mvcc_store *s, int64_t rev);
 enum mvcc_compact_state {
     MVCC_COMPACT_IDLE,
     MVCC_COMPACT_HASH, /* waits for mvcc_compact_hash_done (mvcc/hash.h) or _skip */
-    MVCC_COMPACT_HELD, /* waits for a pin below the compact revision, or for a hash being prepared */
+    MVCC_COMPACT_HELD, /* waits for a pin below the compact revision, or for a hash being prepared
+                        */
     MVCC_COMPACT_RUN,  /* mvcc_compact_step has work */
 };
 

@@ -3,8 +3,8 @@
  * mvcc/plan: range plans: validation, the walk over the index, count, more, bytes.
  *
  * Design      Three modes.  SINGLE: one lookup.  LAZY (key order): the walk only counts; the first
- *             MVCC_REFILL_ITEMS items are kept, later ones are loaded again from the index when they
- *             are needed, so a list of a million keys costs a window, not sixteen megabytes.  At the
+ *             MVCC_REFILL_ITEMS items are kept, later ones are loaded again from the index when
+ * they are needed, so a list of a million keys costs a window, not sixteen megabytes.  At the
  *             newest revision without limit and filters even the walk is left out: the tree knows
  *             count and bytes.  SORTED: all matches as rows (plan_sort.c).
  *             The plan pins its revision, so loading later finds the same items.
@@ -32,8 +32,8 @@ int mvcc_range_validate(const struct wire_range_req *req, bool is_stream)
         !(req->sort_order == WIRE_SORT_ASCEND && req->sort_target == WIRE_SORT_KEY)) {
         return ERR_RPC_STREAM_SORT;
     }
-    if (req->min_mod_revision != 0 || req->max_mod_revision != 0 ||
-        req->min_create_revision != 0 || req->max_create_revision != 0) {
+    if (req->min_mod_revision != 0 || req->max_mod_revision != 0 || req->min_create_revision != 0 ||
+        req->max_create_revision != 0) {
         return ERR_RPC_STREAM_FILTERS;
     }
     return 0;
@@ -216,8 +216,8 @@ static void lazy_take(struct mvcc_plan *p, const struct keyrec *rec, const struc
     struct mvcc_item item = {s->main, (uint32_t)s->sub, s->len};
     bool is_kept = p->items_len < MVCC_REFILL_ITEMS;
     if (p->keys_only) {
-        item.len = (uint32_t)(is_kept ? plan_kv_append(&p->kv_bytes, key, s)
-                                      : plan_kv_size(key, s));
+        item.len =
+            (uint32_t)(is_kept ? plan_kv_append(&p->kv_bytes, key, s) : plan_kv_size(key, s));
     }
     p->kvs_bytes += 1 + varint_len(item.len) + item.len;
     if (is_kept) {
@@ -377,8 +377,8 @@ int plan_need(struct mvcc_store *s, const struct wire_range_req *req, uint64_t e
         return 0;
     }
     if (r.limit > 0) {
-        r.limit = (uint64_t)r.limit > (uint64_t)INT64_MAX - extra - 1 ? 0
-                                                                      : r.limit + (int64_t)extra;
+        r.limit =
+            (uint64_t)r.limit > (uint64_t)INT64_MAX - extra - 1 ? 0 : r.limit + (int64_t)extra;
     }
     struct mvcc_plan plan;
     int err = mvcc_plan_range(s, &r, &plan);

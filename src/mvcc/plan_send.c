@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mvcc/plan_send: carrying a plan out: stored bytes behind tag and length, nothing is encoded again.
+ * mvcc/plan_send: carrying a plan out: stored bytes behind tag and length, nothing is encoded
+ * again.
  *
  * Design      The plan stands at a byte of an item, so any sink size goes.  When the next record is
  *             not in memory a slice is cut: the bytes of the next items at their final places, what
@@ -154,18 +155,13 @@ int mvcc_plan_next(struct mvcc_plan *plan, struct mvcc_sink *sink)
             return err;
         }
     }
-    if (plan->is_chunked || plan->is_trailer_done) {
+    if (plan->is_chunked) {
         return 0;
     }
     uint8_t trailer[MVCC_TRAILER_MAX];
-    size_t n = mvcc_plan_trailer(plan, trailer);
-    if (sink->cap - sink->len < n) {
-        return ERR_AGAIN;
-    }
-    memcpy(sink->data + sink->len, trailer, n);
-    sink->len += n;
-    plan->is_trailer_done = true;
-    return 0;
+    size_t len = mvcc_plan_trailer(plan, trailer);
+    sink_put(sink, trailer, len, &plan->trailer_at);
+    return plan->trailer_at < len ? ERR_AGAIN : 0;
 }
 
 /* ---- slices ---- */
@@ -246,8 +242,8 @@ int mvcc_slice_read(struct mvcc_slice *slice, struct backend_view *view)
     for (; slice->holes_done < slice->holes_len; slice->holes_done++) {
         const struct hole *h = &slice->holes[slice->holes_done];
         struct backend_record record;
-        int err = backend_view_record_get(view, (struct backend_rev){h->main, h->sub, false},
-                                          &record);
+        int err =
+            backend_view_record_get(view, (struct backend_rev){h->main, h->sub, false}, &record);
         if (err != 0) {
             return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
         }

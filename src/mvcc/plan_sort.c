@@ -3,8 +3,8 @@
  * mvcc/plan_sort: plans whose order is not that of the keys.
  *
  * Design      The walk gives rows (what the index knows of a match); they are sorted, cut to the
- *             limit and become the plan's items.  Ties keep key order (etcd: any order).  By VALUE the
- *             caller first brings the values; their sum is bounded, because they must be in memory
+ *             limit and become the plan's items.  Ties keep key order (etcd: any order).  By VALUE
+ * the caller first brings the values; their sum is bounded, because they must be in memory
  *             together.
  */
 #include <stdlib.h>
@@ -63,8 +63,8 @@ int plan_rows_add(struct mvcc_plan *plan, const struct keyrec *rec,
         row->item.len = (uint32_t)plan_kv_append(&r->kv, keyrec_key(rec), state);
     }
     r->value_bytes += state->len;
-    bool is_too_much = plan->sort_target == WIRE_SORT_VALUE &&
-                       r->value_bytes > LIMIT_RESPONSE_BUFFER_BYTES;
+    bool is_too_much =
+        plan->sort_target == WIRE_SORT_VALUE && r->value_bytes > LIMIT_RESPONSE_BUFFER_BYTES;
     return is_too_much ? ERR_RPC_RESPONSE_TOO_LARGE : 0;
 }
 

@@ -73,17 +73,16 @@ static int restore_record(struct keyindex *x, struct slice key, struct slice val
     if (err != 0) {
         return err;
     }
-    if (rev.main < *last_main || rev.sub > KEYREC_SUB_MAX || kv.key.len > KEYREC_KEY_MAX ||
-        value.len > INT32_MAX) {
+    if (rev.main < *last_main || rev.main == INT64_MAX || rev.sub < 0 || rev.sub > KEYREC_SUB_MAX ||
+        kv.key.len > KEYREC_KEY_MAX || value.len > INT32_MAX) {
         return ERR_CORRUPT;
     }
     *last_main = rev.main;
     struct keyrec_state state = {rev.main, rev.sub, kv.create_revision, kv.version,
                                  (uint32_t)value.len};
     enum keyindex_restored how =
-        rev.is_tombstone
-            ? keyindex_restore_tombstone(x, kv.key, rev.main, rev.sub, state.len)
-            : keyindex_restore_put(x, kv.key, &state, kv.lease);
+        rev.is_tombstone ? keyindex_restore_tombstone(x, kv.key, rev.main, rev.sub, state.len)
+                         : keyindex_restore_put(x, kv.key, &state, kv.lease);
     return how == KEYINDEX_BROKEN ? ERR_CORRUPT : 0;
 }
 

@@ -23,9 +23,9 @@ struct mvcc_store {
     struct keyindex index;
     int64_t current_rev;
     int64_t compact_rev;
-    int64_t txn_main; /* revision being written, 0: none */
-    int64_t txn_sub;  /* changes made in it */
-    int64_t revoking; /* lease whose keys are being deleted: it forgets them itself */
+    int64_t txn_main;      /* revision being written, 0: none */
+    int64_t txn_sub;       /* changes made in it */
+    int64_t revoking;      /* lease whose keys are being deleted: it forgets them itself */
     bool has_stray_leases; /* restored keys name leases that do not exist */
     unsigned holds;        /* hashes between begin and attach */
     int64_t scheduled_rev; /* meta/scheduledCompactRev and finishedCompactRev, -1: absent */
@@ -121,7 +121,8 @@ void hashes_add(struct mvcc_store *s, struct mvcc_hash_value value);
 
 /* ---- store.c ---- */
 
-/* All records of a file, in order, into an index; *last_main: in the least it may be, out the last. */
+/* All records of a file, in order, into an index; *last_main: in the least it may be, out the last.
+ */
 MUST_USE int restore_records(struct keyindex *x, const struct mvcc_source *records,
                              int64_t *last_main);
 

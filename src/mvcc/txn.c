@@ -2,14 +2,14 @@
  *
  * mvcc/txn: compares, precheck, execution and response of a Txn.
  *
- * Design      1. compares: of the txn and of every nested txn on the chosen path, on the state before
- *                it; the answers are a row of bytes (the path) in walk order.
+ * Design      1. compares: of the txn and of every nested txn on the chosen path, on the state
+ * before it; the answers are a row of bytes (the path) in walk order.
  *             2. precheck of the path on the same state; an error ends it here.
- *             3. execution in order.  Every op knows the length of its answer before it acts, so the
- *                response is written once; only a nested txn is shifted behind its head.
- *             Prefetch does 1 with an answer more (unknown: a value is cold), then lists what 3 reads.
- * Invariants  I1  after prefetch returned 0, execution meets no cold value.
- * Limits      depth WIRE_TXN_DEPTH_MAX (recursion).
+ *             3. execution in order.  Every op knows the length of its answer before it acts, so
+ * the response is written once; only a nested txn is shifted behind its head. Prefetch does 1 with
+ * an answer more (unknown: a value is cold), then lists what 3 reads. Invariants  I1  after
+ * prefetch returned 0, execution meets no cold value. Limits      depth WIRE_TXN_DEPTH_MAX
+ * (recursion).
  */
 #include "mvcc/txn.h"
 
@@ -389,8 +389,8 @@ static int range_run(struct run *r, const struct wire_range_req *req)
 static int put_run(struct run *r, const struct wire_put_req *req)
 {
     struct mvcc_store *s = r->store;
-    bool has_body = r->body != NULL && op_begin(r, WIRE_OP_PUT, s->txn_main,
-                                                write_put_body_size(s, req));
+    bool has_body =
+        r->body != NULL && op_begin(r, WIRE_OP_PUT, s->txn_main, write_put_body_size(s, req));
     return write_put(s, req, r->values, has_body ? r->body : NULL);
 }
 
@@ -399,9 +399,9 @@ static int delete_run(struct run *r, const struct wire_delete_req *req)
     struct mvcc_store *s = r->store;
     struct keyrange range = keyrange_make(req->key, req->range_end);
     bool is_changed = s->txn_sub > 0 || write_range_sum(s, &range).count > 0;
-    bool has_body = r->body != NULL &&
-                    op_begin(r, WIRE_OP_DELETE, is_changed ? s->txn_main : s->current_rev,
-                             write_delete_body_size(s, req));
+    bool has_body =
+        r->body != NULL && op_begin(r, WIRE_OP_DELETE, is_changed ? s->txn_main : s->current_rev,
+                                    write_delete_body_size(s, req));
     return write_delete(s, req, r->values, has_body ? r->body : NULL);
 }
 

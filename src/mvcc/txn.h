@@ -2,8 +2,8 @@
  *
  * mvcc/txn: the client's Txn: validity, compares, precheck, execution, response.
  *
- * Design      Validity is a pure function of the request.  Execution follows 3.7: all compares of the
- *             txn and of the nested txns on the chosen path see the state before it; then the path is
+ * Design      Validity is a pure function of the request.  Execution follows 3.7: all compares of
+ * the txn and of the nested txns on the chosen path see the state before it; then the path is
  *             prechecked, and only then is anything changed.
  * Thread      main loop.
  * Failure     Errors of the precheck leave no effect.
@@ -23,8 +23,8 @@ bool mvcc_txn_is_read_only(const struct wire_txn_req *req);
 bool mvcc_txn_is_serializable(const struct wire_txn_req *req);
 
 /* As mvcc_prefetch_put; may need several rounds (compares first, then the chosen path). */
-MUST_USE int mvcc_prefetch_txn(struct mvcc_store *s, const struct wire_txn_req *req, bool has_waiter,
-                               struct mvcc_values *v);
+MUST_USE int mvcc_prefetch_txn(struct mvcc_store *s, const struct wire_txn_req *req,
+                               bool has_waiter, struct mvcc_values *v);
 /* Appends the TxnResponse behind its header to body; body NULL: nobody waits, ranges are not
  * executed.  out_rev: the header's revision.  Errors as mvcc_apply_put, and ERR_RPC_FUTURE_REV,
  * ERR_RPC_COMPACTED.  A read-only txn changes nothing and may be given here too. */

@@ -5,11 +5,10 @@
  * Problem     A write must not find out halfway that a page is cold; and what was warm a moment ago
  *             may be evicted by a work thread.
  * Design      A set of (revision, bytes).  Prefetch takes what is in memory into the set: the first
- *             MVCC_HELD_MAX as references that keep the page, the others as copies.  What is cold is
- *             listed, read by a fetch and added as a copy.  References are dropped when the round
- *             ends cold, because bytes of the tail do not outlive the turn; copies stay.
- * Invariants  I1  a slot of the table is 0 or 1 + the position of an entry.
- * Thread      main loop; mvcc_fetch_run: any.
+ *             MVCC_HELD_MAX as references that keep the page, the others as copies.  What is cold
+ * is listed, read by a fetch and added as a copy.  References are dropped when the round ends cold,
+ * because bytes of the tail do not outlive the turn; copies stay. Invariants  I1  a slot of the
+ * table is 0 or 1 + the position of an entry. Thread      main loop; mvcc_fetch_run: any.
  */
 #include "base/err.h"
 #include "mvcc/store.h"
@@ -196,8 +195,8 @@ int values_need(struct mvcc_values *v, int64_t main, int64_t sub)
         return 0;
     }
     struct backend_record record;
-    int err = backend_record_get(v->store->opts.backend, (struct backend_rev){main, sub, false},
-                                 &record);
+    int err =
+        backend_record_get(v->store->opts.backend, (struct backend_rev){main, sub, false}, &record);
     if (err == ERR_COLD) {
         missing_add(v, main, sub);
         return 0;
@@ -256,8 +255,8 @@ int value_get(const struct mvcc_store *s, const struct mvcc_values *v, int64_t m
         return 0;
     }
     struct value_ref r = {.bytes = SLICE_NULL};
-    int err = backend_record_get(s->opts.backend, (struct backend_rev){main, sub, false},
-                                 &r.record);
+    int err =
+        backend_record_get(s->opts.backend, (struct backend_rev){main, sub, false}, &r.record);
     if (err != 0) {
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
@@ -321,7 +320,7 @@ int mvcc_fetch_run(struct mvcc_fetch *f, struct backend_view *view)
 
 void mvcc_fetch_finish(struct mvcc_fetch *f, struct mvcc_values *v)
 {
-    for (size_t i = 0; i < f->done; i++) {
+    for (size_t i = 0; v != NULL && i < f->done; i++) {
         mvcc_values_add(v, f->revs[i], f->values[i]);
     }
     arena_deinit(&f->bytes);

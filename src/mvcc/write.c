@@ -71,8 +71,9 @@ static void put_one(struct mvcc_store *s, struct keyindex_pos *pos, struct slice
 {
     const struct keyrec *old = pos->rec;
     bool is_live = old != NULL && keyrec_is_live(old);
-    struct wire_kv kv = {key, is_live ? old->create_rev : s->txn_main, s->txn_main,
-                         is_live ? old->version + 1 : 1, value, lease};
+    struct wire_kv kv = {key,         is_live ? old->create_rev : s->txn_main,
+                         s->txn_main, is_live ? old->version + 1 : 1,
+                         value,       lease};
     size_t len = wire_kv_size(&kv);
     ensure(len <= INT32_MAX && s->txn_sub <= KEYREC_SUB_MAX);
     struct mvcc_event event = {.rev = {s->txn_main, s->txn_sub, false},

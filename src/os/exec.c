@@ -120,7 +120,8 @@ static void timer_arm(struct os_exec *x, uint64_t now_ns)
     if (next >= x->timer_armed_ns) {
         return; /* fires too early at worst, and arms again then */
     }
-    uint64_t wait_ms = next <= now_ns ? 0 : (next - now_ns + 999999) / 1000000;
+    /* libuv counts whole milliseconds from a floored now: one more, or it fires too early. */
+    uint64_t wait_ms = next <= now_ns ? 0 : (next - now_ns) / 1000000 + 1;
     /* The loop's idea of now is as old as this turn; the delay is counted from the real one. */
     uv_update_time(x->timer.loop);
     (void)uv_timer_start(&x->timer, on_timer, wait_ms, 0);

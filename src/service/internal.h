@@ -19,8 +19,8 @@ enum {
 struct service_call {
     struct core_request req;
     struct service *service;
-    struct grpc_call *call;  /* NULL when the client has gone */
-    struct rcbuf *msg;       /* kept where slices into it live on */
+    struct grpc_call *call; /* NULL when the client has gone */
+    struct rcbuf *msg;      /* kept where slices into it live on */
     struct buf response;
     void (*on_reply)(struct service_call *sc);
     union {
@@ -31,7 +31,7 @@ struct service_call {
     struct arena arena;
     bool has_arena;
     bool is_canceled;
-    uint64_t number;         /* of the method's own */
+    uint64_t number; /* of the method's own */
     struct service_call *next_free;
 };
 

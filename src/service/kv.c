@@ -2,7 +2,8 @@
  *
  * service/kv: etcdserverpb.KV (client-api 2.1).
  *
- * Order of checks as etcd: quota before validation (2.0.1), then the request's own rules, then raft.
+ * Order of checks as etcd: quota before validation (2.0.1), then the request's own rules, then
+ * raft.
  */
 #include "base/limits.h"
 #include "service/internal.h"

@@ -179,11 +179,10 @@ static void defrag_on_message(struct grpc_call *call, struct slice msg)
 }
 
 #define UNARY(n, fn)                                                                               \
-    {.service = "etcdserverpb.Maintenance",                                                        \
-     .name = n,                                                                                    \
-     .kind = GRPC_KIND_UNARY,                                                                      \
-     .on_message = fn,                                                                             \
-     .on_cancel = service_on_cancel}
+    {                                                                                              \
+        .service = "etcdserverpb.Maintenance", .name = n, .kind = GRPC_KIND_UNARY,                 \
+        .on_message = fn, .on_cancel = service_on_cancel                                           \
+    }
 
 static const struct grpc_method maintenance_methods[] = {
     UNARY("Alarm", alarm_on_message),

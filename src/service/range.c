@@ -2,15 +2,15 @@
  *
  * service/range: carrying out range plans: at once when small, else as a source that HTTP/2 pulls.
  *
- * Design      A plan knows its length before the first byte.  Warm records are copied from the tail or
- *             the page cache into what HTTP/2 sends; at a cold one the next piece of the plan goes to
- *             a work thread (mvcc_slice), the stream waits, everything else goes on.
+ * Design      A plan knows its length before the first byte.  Warm records are copied from the tail
+ * or the page cache into what HTTP/2 sends; at a cold one the next piece of the plan goes to a work
+ * thread (mvcc_slice), the stream waits, everything else goes on.
  *
  *               source: [header bytes][plan_next ... ERR_COLD -> slice job -> its bytes ...]
  *
  *             RangeStream is the same source, cut into messages by mvcc_plan_chunk.
- * Limits      LIMIT_PLAN_CHUNK_BYTES a slice; LIMIT_PLAN_PIN_MS without progress: the stream is reset,
- *             so that a reader that sleeps cannot hold back compaction for ever.
+ * Limits      LIMIT_PLAN_CHUNK_BYTES a slice; LIMIT_PLAN_PIN_MS without progress: the stream is
+ * reset, so that a reader that sleeps cannot hold back compaction for ever.
  */
 #include "base/bytes.h"
 #include "base/limits.h"
@@ -19,22 +19,22 @@
 struct range_source {
     struct grpc_source source;
     struct service_call *sc;
-    struct grpc_call *call;     /* NULL once closed */
-    struct buf head;            /* header, and what was written before a cold page was met */
+    struct grpc_call *call; /* NULL once closed */
+    struct buf head;        /* header, and what was written before a cold page was met */
     size_t head_at;
-    bool is_kvs_done;           /* RangeStream: this chunk's kvs are out */
+    bool is_kvs_done; /* RangeStream: this chunk's kvs are out */
     uint8_t tail[MVCC_TRAILER_MAX];
     size_t tail_len;
     size_t tail_at;
-    struct mvcc_slice *slice;   /* read or being read */
+    struct mvcc_slice *slice; /* read or being read */
     size_t slice_at;
     struct backend_view *view;
     struct env_job job;
     struct env_timer pin_timer;
     int job_err;
     bool is_reading;
-    bool is_ended;              /* the plan is given back */
-    bool is_last;               /* RangeStream: the chunk under way is the last */
+    bool is_ended; /* the plan is given back */
+    bool is_last;  /* RangeStream: the chunk under way is the last */
 };
 
 /* ---- cold pieces ---- */
@@ -245,7 +245,8 @@ static void stream_free(struct range_source *rs)
     }
 }
 
-/* RangeStreamResponse{1: RangeResponse{1: header (last chunk), 2: kvs, 3: more, 4: count (last)}} */
+/* RangeStreamResponse{1: RangeResponse{1: header (last chunk), 2: kvs, 3: more, 4: count (last)}}
+ */
 static void next_chunk(struct range_source *rs)
 {
     struct service *s = rs->sc->service;

@@ -136,8 +136,9 @@ void service_malformed(struct grpc_call *call, int err)
 {
     (void)err;
     /* The tail of Go's text names its decoder's place; clients look at the code. */
-    grpc_call_fail_code(call, GRPC_INTERNAL,
-                        "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data");
+    grpc_call_fail_code(
+        call, GRPC_INTERNAL,
+        "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data");
 }
 
 /* ---- answers ---- */

@@ -3,10 +3,11 @@
  * service/snapshot: Maintenance.Snapshot: the database file as a stream (storage-formats 5.1).
  *
  * Design      A view of everything applied is pinned; a work thread reads pieces of the copy
- *             (bolt_copy_read) and adds them to the digest; the loop sends each piece in messages of
- *             32 KiB while the stream takes them.  One piece is in memory at a time.
+ *             (bolt_copy_read) and adds them to the digest; the loop sends each piece in messages
+ * of 32 KiB while the stream takes them.  One piece is in memory at a time.
  *
- *               view -> [read piece on a work thread] -> messages ... -> next piece -> ... -> digest
+ *               view -> [read piece on a work thread] -> messages ... -> next piece -> ... ->
+ * digest
  *
  * Limits      SNAPSHOT_PIECE_BYTES a stream.
  */

@@ -189,8 +189,7 @@ void backend_delete(struct backend *b, unsigned bucket, struct slice key)
     }
 }
 
-bool fake_backend_row(const struct backend *b, unsigned bucket, struct slice key,
-                      struct slice *out)
+bool fake_backend_row(const struct backend *b, unsigned bucket, struct slice key, struct slice *out)
 {
     const struct rows *rows = &b->buckets[bucket];
     size_t at = row_bound(rows, key);

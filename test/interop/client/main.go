@@ -4,6 +4,8 @@
 //	fill   -keys N -seed S [-leases]   puts, updates, deletes, compactions, leases; in batches
 //	dump                               revision, count and a digest of every pair with all its fields
 //	buckets FILE                       every bucket of a closed database file: pairs and a digest
+//	torture -state FILE -clients C     checks what FILE says was acknowledged, then writes until the
+//	                                   server dies, and says in FILE what was acknowledged
 //	bench  -clients C -seconds S       rate of puts (used by no test: a look by hand)
 package main
 
@@ -11,10 +13,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -162,6 +167,64 @@ func buckets(file string) {
 	}))
 }
 
+// What one writer knows: values are numbers that only rise.
+type writer struct {
+	Acked int // the last that was acknowledged: must be there, or a later one
+	Tried int // the last that was sent: nothing above may be there
+}
+
+func check(ctx context.Context, c *clientv3.Client, writers []writer) {
+	for i := range writers {
+		r, err := c.Get(ctx, fmt.Sprintf("/torture/%d", i))
+		die(err)
+		got := 0
+		if len(r.Kvs) > 0 {
+			got, err = strconv.Atoi(string(r.Kvs[0].Value))
+			die(err)
+		}
+		w := writers[i]
+		if got < w.Acked || got > w.Tried {
+			die(fmt.Errorf("writer %d: %d is stored, %d was acknowledged, %d was tried", i, got, w.Acked, w.Tried))
+		}
+	}
+}
+
+func torture(ctx context.Context, c *clientv3.Client, state string, clients int) {
+	writers := make([]writer, clients)
+	if b, err := os.ReadFile(state); err == nil {
+		die(json.Unmarshal(b, &writers))
+	} else if !errors.Is(err, os.ErrNotExist) {
+		die(err)
+	}
+	check(ctx, c, writers)
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Add(1)
+		go func(i int, w *writer) {
+			defer wg.Done()
+			for {
+				w.Tried++
+				ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+				_, err := c.Put(ctx, fmt.Sprintf("/torture/%d", i), strconv.Itoa(w.Tried))
+				cancel()
+				if err != nil {
+					return
+				}
+				w.Acked = w.Tried
+			}
+		}(i, &writers[i])
+	}
+	wg.Wait()
+	b, err := json.Marshal(writers)
+	die(err)
+	die(os.WriteFile(state, b, 0600))
+	total := 0
+	for _, w := range writers {
+		total += w.Acked
+	}
+	fmt.Printf("acknowledged=%d\n", total)
+}
+
 func bench(ctx context.Context, c *clientv3.Client, clients int, seconds int) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second)
 	defer cancel()
@@ -191,6 +254,7 @@ func main() {
 	size := flag.Int("size", 100, "")
 	clients := flag.Int("clients", 20, "")
 	seconds := flag.Int("seconds", 3, "")
+	state := flag.String("state", "torture.json", "")
 	flag.Parse()
 	if flag.Arg(0) == "buckets" {
 		buckets(flag.Arg(1))
@@ -207,6 +271,8 @@ func main() {
 		fill(ctx, c, *keys, *seed, *leases, *size)
 	case "dump":
 		dump(ctx, c, list[0])
+	case "torture":
+		torture(ctx, c, *state, *clients)
 	case "bench":
 		bench(ctx, c, *clients, *seconds)
 	default:

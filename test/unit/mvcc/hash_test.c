@@ -96,8 +96,8 @@ static uint32_t naive_hash(const struct world *w, int64_t rev, int64_t compact_r
         }
         uint8_t key[BACKEND_TOMBSTONE_BYTES];
         uint8_t value[256];
-        struct wire_kv kv = {world_key(c->key), c->create_rev, c->is_delete ? 0 : c->main,
-                             c->version, slice_cstr(c->value), c->lease};
+        struct wire_kv kv = {world_key(c->key), c->create_rev,        c->is_delete ? 0 : c->main,
+                             c->version,        slice_cstr(c->value), c->lease};
         size_t n = backend_rev_encode((struct backend_rev){c->main, c->sub, c->is_delete}, key);
         wire_kv_encode(&kv, value);
         crc = crc32c(crc, key, n);
@@ -115,8 +115,8 @@ static void test_random(void **state)
         for (int n = 0; n < 120; n++) {
             world_random_step(&w);
             if (n % 40 == 39) {
-                int64_t c = w.compacted + 1 +
-                            (int64_t)prng_below(&w.prng, (uint64_t)(w.rev - w.compacted));
+                int64_t c =
+                    w.compacted + 1 + (int64_t)prng_below(&w.prng, (uint64_t)(w.rev - w.compacted));
                 uint32_t before = naive_hash(&w, c, w.compacted);
                 int64_t prev = w.compacted;
                 world_compact(&w, c);

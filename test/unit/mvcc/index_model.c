@@ -62,8 +62,8 @@ bool model_get(const struct model_key *k, int64_t at, struct model_state *out)
             n--;
         }
         const struct model_rev *r = &g->revs[n];
-        *out = (struct model_state){r->main, r->sub, g->create_rev, g->version - (g->count - n - 1),
-                                    r->len, r->lease};
+        *out = (struct model_state){
+            r->main, r->sub, g->create_rev, g->version - (g->count - n - 1), r->len, r->lease};
         return true;
     }
     return false;

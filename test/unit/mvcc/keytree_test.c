@@ -142,7 +142,8 @@ static void test_memory_per_key(void **state)
     size_t key_bytes = 0;
     double t0 = now_s();
     for (uint32_t i = 0; i < n; i++) {
-        int len = snprintf(b, sizeof(b), "/registry/pods/ns-%02u/pod-%08u", order[i] % 20, order[i]);
+        int len =
+            snprintf(b, sizeof(b), "/registry/pods/ns-%02u/pod-%08u", order[i] % 20, order[i]);
         key_bytes += (size_t)len;
         tree_put(&x, slice_make(b, (size_t)len), (int64_t)i + 2);
     }
@@ -152,7 +153,8 @@ static void test_memory_per_key(void **state)
     shuffle(order, n, &p);
     double t2 = now_s();
     for (uint32_t i = 0; i < n; i++) {
-        int len = snprintf(b, sizeof(b), "/registry/pods/ns-%02u/pod-%08u", order[i] % 20, order[i]);
+        int len =
+            snprintf(b, sizeof(b), "/registry/pods/ns-%02u/pod-%08u", order[i] % 20, order[i]);
         assert_true(keyindex_get(&x, slice_make(b, (size_t)len), KEYINDEX_NEWEST, &s));
     }
     double t3 = now_s();

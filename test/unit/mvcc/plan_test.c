@@ -221,7 +221,9 @@ static void test_quirk(void **state)
     put_str(&w, "a", "3");
     put_str(&w, "b", "2");
     put_str(&w, "c", "1");
-    struct wire_range_req r = {.key = SLICE_LIT("a"), .range_end = SLICE_LIT("z"), .limit = 1,
+    struct wire_range_req r = {.key = SLICE_LIT("a"),
+                               .range_end = SLICE_LIT("z"),
+                               .limit = 1,
                                .sort_target = WIRE_SORT_VALUE};
     first_key_is(&w, &r, "b"); /* NONE: the two smallest keys, then the order */
     r.sort_order = WIRE_SORT_ASCEND;
@@ -424,8 +426,8 @@ static void test_stream(void **state)
     uint64_t sizes[] = {1 << 20, 20000, 10};
     for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
         for (int64_t limit = 0; limit <= 2000; limit += 2000) {
-            struct wire_range_req r = {.key = SLICE_LIT("/"), .range_end = SLICE_LIT("0"),
-                                       .limit = limit};
+            struct wire_range_req r = {
+                .key = SLICE_LIT("/"), .range_end = SLICE_LIT("0"), .limit = limit};
             struct buf all = BUF_INIT;
             struct mvcc_chunk last;
             size_t chunks = stream(&w, &r, sizes[s], &all, &last);
@@ -434,8 +436,10 @@ static void test_stream(void **state)
             buf_deinit(&all);
         }
     }
-    struct wire_range_req none = {.key = SLICE_LIT("x"), .range_end = SLICE_LIT("y"),
-                                  .revision = -1, .sort_target = WIRE_SORT_VALUE};
+    struct wire_range_req none = {.key = SLICE_LIT("x"),
+                                  .range_end = SLICE_LIT("y"),
+                                  .revision = -1,
+                                  .sort_target = WIRE_SORT_VALUE};
     struct buf all = BUF_INIT;
     struct mvcc_chunk last;
     assert_int_equal(stream(&w, &none, 1000, &all, &last), 1);
@@ -447,9 +451,9 @@ static void test_stream(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_ranges), cmocka_unit_test(test_quirk),
+        cmocka_unit_test(test_random_ranges),   cmocka_unit_test(test_quirk),
         cmocka_unit_test(test_revision_errors), cmocka_unit_test(test_validate),
-        cmocka_unit_test(test_lazy_loading), cmocka_unit_test(test_plan_across_changes),
+        cmocka_unit_test(test_lazy_loading),    cmocka_unit_test(test_plan_across_changes),
         cmocka_unit_test(test_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

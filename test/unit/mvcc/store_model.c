@@ -423,8 +423,7 @@ static int plan_ready(struct world *w, const struct wire_range_req *req, struct 
     return err;
 }
 
-int world_range(struct world *w, const struct wire_range_req *req, size_t sink_max,
-                struct buf *out)
+int world_range(struct world *w, const struct wire_range_req *req, size_t sink_max, struct buf *out)
 {
     struct mvcc_plan plan;
     int err = plan_ready(w, req, &plan);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which txns are valid: a table of client-api 2.1.5, and random txns against etcd's way (sets of puts
- * and lists of deletes merged level by level).
+ * Which txns are valid: a table of client-api 2.1.5, and random txns against etcd's way (sets of
+ * puts and lists of deletes merged level by level).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -151,10 +151,9 @@ static bool is_deleted(const struct sets *s, uint8_t k)
 {
     struct slice key = slice_make(&k, 1);
     for (size_t i = 0; i < s->dels; i++) {
-        bool is_in = s->del_end[i].len == 0
-                         ? slice_equal(s->del_key[i], key)
-                         : slice_compare(s->del_key[i], key) <= 0 &&
-                               slice_compare(key, s->del_end[i]) < 0;
+        bool is_in = s->del_end[i].len == 0 ? slice_equal(s->del_key[i], key)
+                                            : slice_compare(s->del_key[i], key) <= 0 &&
+                                                  slice_compare(key, s->del_end[i]) < 0;
         if (is_in) {
             return true;
         }
