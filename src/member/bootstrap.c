@@ -72,10 +72,16 @@ static size_t set_position(const struct id_set *s, uint64_t id)
     return at;
 }
 
+static bool set_has(const struct id_set *s, uint64_t id)
+{
+    size_t at = set_position(s, id);
+    return at < s->count && s->ids[at] == id;
+}
+
 static void set_add(struct id_set *s, uint64_t id)
 {
     size_t at = set_position(s, id);
-    if (at < s->count && s->ids[at] == id) {
+    if (set_has(s, id)) {
         return;
     }
     s->ids = mem_realloc(s->ids, (s->count + 1) * sizeof(s->ids[0]));
@@ -87,7 +93,7 @@ static void set_add(struct id_set *s, uint64_t id)
 static void set_remove(struct id_set *s, uint64_t id)
 {
     size_t at = set_position(s, id);
-    if (at < s->count && s->ids[at] == id) {
+    if (set_has(s, id)) {
         s->count--;
         memmove(&s->ids[at], &s->ids[at + 1], (s->count - at) * sizeof(s->ids[0]));
     }
@@ -145,8 +151,7 @@ int member_bootstrap_force_new(const struct raft_conf_state *conf, const struct 
     for (size_t i = 0; err == 0 && i < count; i++) {
         err = set_follow(&set, &entries[i]);
     }
-    size_t at = set_position(&set, self);
-    if (err == 0 && (at == set.count || set.ids[at] != self)) {
+    if (err == 0 && !set_has(&set, self)) {
         add_self(&b, self, (struct raft_entry_id){term, ++index}, em);
     }
     for (size_t i = 0; err == 0 && i < set.count; i++) {

@@ -199,7 +199,7 @@ size_t membership_voter_count(const struct membership *ms)
 struct member *membership_add(struct membership *ms, struct member *m)
 {
     size_t at = position(ms, m->id);
-    ensure(at == ms->count || ms->members[at].id != m->id);
+    ensure(membership_find(ms, m->id) == NULL);
     ms->members = mem_realloc(ms->members, (ms->count + 1) * sizeof(ms->members[0]));
     memmove(&ms->members[at + 1], &ms->members[at], (ms->count - at) * sizeof(ms->members[0]));
     ms->members[at] = *m;

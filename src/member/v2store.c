@@ -53,7 +53,8 @@ static void put_member(struct writer *w, const struct member *m)
     buf_printf(w->out, "\"%s\":", id);
     put_node(w, dir, created, SLICE_LIT(""));
     buf_append_byte(w->out, '{');
-    if (member_is_started(m) || m->client_urls.count > 0) {
+    /* As etcd: a name alone, known from the bootstrap entry, is not published yet. */
+    if (m->client_urls.count > 0) {
         member_attributes_json(&attr, m);
         put_leaf(w, dir, "attributes", ++w->index, buf_slice(&attr));
         buf_append_byte(w->out, ',');

@@ -68,6 +68,9 @@ int semver_parse(struct slice text, struct semver *out)
 {
     uint32_t part[3] = {0, 0, 0};
     unsigned count = 0;
+    if (text.data == NULL) {
+        return ERR_MALFORMED;
+    }
     if (text.len > 0 && text.data[0] == 'v') {
         text = slice_skip(text, 1);
     }

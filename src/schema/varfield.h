@@ -43,7 +43,7 @@ static inline bool varfield_skip(struct slice *in, unsigned type)
 static inline int varfield_scan(struct slice in, uint64_t *out, unsigned count)
 {
     while (in.len > 0) {
-        uint64_t tag;
+        uint64_t tag = 0;
         size_t n = varint_get(in.data, in.len, &tag);
         uint64_t field = tag >> 3;
         if (n == 0 || field == 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The bytes of a `.snap` file, and the raftpb.Snapshot inside without its checksum.  Deps: snap_dep.
+ * The bytes of a `.snap` file, and the raftpb.Snapshot inside without its checksum.  Deps:
+ * snap_dep.
  */
 #include "base/err.h"
 #include "snap/snap.h"
