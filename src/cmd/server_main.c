@@ -259,6 +259,7 @@ static int run_server(struct program *p)
     if (server_probe_listen(p->env, &p->config.server, text) != 0) {
         return start_failed(text);
     }
+    os_loop_run_for(p->env, 1); /* the probing sockets close in the loop */
     int err = server_create(p->env, &p->config.server, on_end, p, &p->server, text);
     if (err != 0) {
         return start_failed(text);

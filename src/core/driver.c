@@ -147,12 +147,16 @@ int driver_open(const struct driver_config *config, struct driver **out, char *t
     }
     d->tick.fire = on_tick;
     d->wake.fire = on_wake;
-    struct env_exec *x = d->env->exec;
-    x->ops->timer_start(x, &d->tick, config->heartbeat_ms);
-    driver_spare_start(d);
-    driver_schedule(d);
     *out = d;
     return 0;
+}
+
+void driver_start(struct driver *d)
+{
+    struct env_exec *x = d->env->exec;
+    x->ops->timer_start(x, &d->tick, d->config.heartbeat_ms);
+    driver_spare_start(d);
+    driver_schedule(d);
 }
 
 void driver_submit(struct driver *d, struct core_request *r)

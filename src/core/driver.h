@@ -62,6 +62,8 @@ struct driver_config {
 
 /* text: DRIVER_TEXT_BYTES, filled on failure. */
 MUST_USE int driver_open(const struct driver_config *config, struct driver **out, char *text);
+/* Begins to run; before it, driver_close is all that may follow. */
+void driver_start(struct driver *d);
 /* The reply comes by r->on_reply, possibly from inside a later turn, never from inside submit. */
 void driver_submit(struct driver *d, struct core_request *r);
 void driver_cancel(struct driver *d, struct core_request *r);

@@ -282,6 +282,7 @@ int server_create(struct env *env, const struct server_config *config,
         server_destroy(s);
         return err;
     }
+    driver_start(s->driver);
     *out = s;
     return 0;
 }
