@@ -110,15 +110,20 @@ int tx_write_out(struct bolt_tx *tx)
 {
     struct bolt_db *db = tx->db;
     int err = grow(tx);
+#ifdef CAIRN_MUTANT_META_FIRST /* test/crash proves that the order matters */
+    err = err == 0 ? write_meta(tx) : err;
+#endif
     if (err == 0) {
         err = write_pages(tx);
     }
     if (err == 0) {
         err = sync_data(db);
     }
+#ifndef CAIRN_MUTANT_META_FIRST
     if (err == 0) {
         err = write_meta(tx);
     }
+#endif
     if (err != 0) {
         return db_report(db, tx, err, "writing transaction %llu: %s",
                          (unsigned long long)tx->meta.txid, err_text(err));

@@ -80,6 +80,11 @@ static int make_dirs(struct boot *b)
         err = touch(b, member, "member");
     }
     if (err == 0) {
+        char *parent = env_path_dir(d->config.data_dir);
+        err = disk->ops->sync_dir(disk, parent);
+        mem_free(parent);
+    }
+    if (err == 0) {
         err = disk->ops->sync_dir(disk, d->config.data_dir);
     }
     if (err == 0) {
@@ -462,6 +467,78 @@ static int make_core(struct boot *b)
 
 /* ---- the two ways ---- */
 
+/* Members with their ids, out of the flags; the text of what is wrong goes to b->text. */
+static int initial_members(struct boot *b, struct membership *out)
+{
+    const struct driver_config *dc = &b->d->config;
+    struct initial_cluster ic = {0};
+    struct strs advertised = {0};
+    struct buf error = BUF_INIT;
+    int err = initial_cluster_parse(dc->initial_cluster, &ic, &error);
+    if (err == 0) {
+        err = urls_parse_list(dc->advertise_peer_urls, &advertised, &error);
+    }
+    if (err == 0) {
+        err = initial_cluster_verify_bootstrap(&ic, dc->name, &advertised, false, NULL, &error);
+    }
+    if (err == 0) {
+        err = initial_cluster_members(&ic, dc->initial_cluster_token, out, &error);
+    }
+    if (err != 0) {
+        err = refuse(b, err, "%s", buf_cstr(&error));
+    }
+    initial_cluster_deinit(&ic);
+    strs_deinit(&advertised);
+    buf_deinit(&error);
+    return err;
+}
+
+/* The first entries of a cluster of one, from the flags; ids as the flags give them. */
+static int first_entries(struct boot *b, struct member_bootstrap *mb, struct wal_metadata *ids)
+{
+    struct membership ms;
+    membership_init(&ms);
+    int err = initial_members(b, &ms);
+    if (err == 0 && ms.count > 1) {
+        err = refuse(b, ERR_UNSUPPORTED,
+                     "--initial-cluster names %zu members, and this release starts single members "
+                     "only",
+                     ms.count);
+    }
+    if (err == 0) {
+        err = member_bootstrap_build(&ms, level_rules(b->d->level)->emission, false, mb);
+    }
+    if (err == 0) {
+        *ids = (struct wal_metadata){
+            .node_id = membership_find_name(&ms, b->d->config.name)->id,
+            .cluster_id = membership_cluster_id(&ms),
+        };
+    }
+    membership_deinit(&ms);
+    return err;
+}
+
+/* The first start ended behind the making of the WAL and before its first entry: go on with it. */
+static int bootstrap_again(struct boot *b)
+{
+    struct member_bootstrap mb = {0};
+    struct wal_metadata ids;
+    int err = first_entries(b, &mb, &ids);
+    if (err == 0 &&
+        (ids.node_id != b->metadata.node_id || ids.cluster_id != b->metadata.cluster_id)) {
+        err = refuse(b, ERR_MISMATCH,
+                     "the first start of this member was interrupted, and it was another member "
+                     "(%llx) than the flags name now (%llx); use the same flags, or remove %s",
+                     (unsigned long long)b->metadata.node_id, (unsigned long long)ids.node_id,
+                     b->d->config.data_dir);
+    }
+    if (err == 0) {
+        err = core_bootstrap(b->d->core, mb.entries, mb.count);
+    }
+    member_bootstrap_deinit(&mb);
+    return err;
+}
+
 static int open_existing(struct boot *b)
 {
     struct driver *d = b->d;
@@ -487,37 +564,15 @@ static int open_existing(struct boot *b)
     if (err == 0) {
         err = make_core(b);
     }
+    if (err == 0 && b->contents.count == 0 && b->snap.index == 0 &&
+        b->schema.consistent_index == 0) {
+        err = bootstrap_again(b);
+    }
     if (err == 0) {
         log_info("restarting local member", LOG_HEX("local-member-id", b->metadata.node_id),
                  LOG_HEX("cluster-id", b->metadata.cluster_id),
                  LOG_U64("commit-index", b->contents.hard_state.commit));
     }
-    return err;
-}
-
-/* Members with their ids, out of the flags; the text of what is wrong goes to b->text. */
-static int initial_members(struct boot *b, struct membership *out)
-{
-    const struct driver_config *dc = &b->d->config;
-    struct initial_cluster ic = {0};
-    struct strs advertised = {0};
-    struct buf error = BUF_INIT;
-    int err = initial_cluster_parse(dc->initial_cluster, &ic, &error);
-    if (err == 0) {
-        err = urls_parse_list(dc->advertise_peer_urls, &advertised, &error);
-    }
-    if (err == 0) {
-        err = initial_cluster_verify_bootstrap(&ic, dc->name, &advertised, false, NULL, &error);
-    }
-    if (err == 0) {
-        err = initial_cluster_members(&ic, dc->initial_cluster_token, out, &error);
-    }
-    if (err != 0) {
-        err = refuse(b, err, "%s", buf_cstr(&error));
-    }
-    initial_cluster_deinit(&ic);
-    strs_deinit(&advertised);
-    buf_deinit(&error);
     return err;
 }
 
@@ -556,28 +611,13 @@ static int open_new(struct boot *b)
                       "--wal-dir, or restore the member from a snapshot",
                       d->snap_dir, (unsigned long long)b->schema.consistent_index, d->wal_dir);
     }
-    struct membership ms;
-    membership_init(&ms);
     d->level = LEVEL_NEW;
-    int err = initial_members(b, &ms);
-    if (err == 0 && ms.count > 1) {
-        err = refuse(b, ERR_UNSUPPORTED,
-                     "--initial-cluster names %zu members, and this release starts single members "
-                     "only",
-                     ms.count);
-    }
     struct member_bootstrap mb = {0};
+    int err = first_entries(b, &mb, &b->metadata);
     if (err == 0) {
-        err = member_bootstrap_build(&ms, level_rules(d->level)->emission, false, &mb);
-    }
-    if (err == 0) {
-        b->metadata =
-            (struct wal_metadata){.node_id = membership_find_name(&ms, d->config.name)->id,
-                                  .cluster_id = membership_cluster_id(&ms)};
         err = start_new(b, &mb);
     }
     member_bootstrap_deinit(&mb);
-    membership_deinit(&ms);
     return err;
 }
 

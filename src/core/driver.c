@@ -106,7 +106,8 @@ static void turn(void *arg)
         driver_schedule(d);
     }
     set_wake(d, u.wake_ms);
-    if (u.is_stopped && d->is_stopping && !d->log.is_running && !d->spare.is_running) {
+    if (u.is_stopped && d->is_stopping && !d->log.is_running && !d->spare.is_running &&
+        !d->purge.is_running) {
         d->is_stopping = false;
         d->config.on_stopped(d->config.arg);
     }

@@ -75,7 +75,7 @@ static void log_run(struct env_job *job)
         l->save_err = log_save(d, l->save);
         l->save_ns = now_ns(d) - t2;
     }
-    l->wants_spare = !d->spare.is_running || l->has_spare;
+    l->wants_spare = (!d->spare.is_running || l->has_spare) && l->append_err == 0;
     l->wants_spare = l->wants_spare && wal_spare_begin(d->wal, &d->spare.spare);
     l->is_short = wal_is_short_of_space(d->wal);
 }
@@ -348,6 +348,7 @@ static void purge_done(struct env_job *job)
 {
     struct driver *d = container_of(job, struct driver, purge.job);
     d->purge.is_running = false;
+    driver_schedule(d);
     if (d->purge.is_wanted) {
         purge_start(d);
     }
