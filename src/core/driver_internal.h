@@ -19,6 +19,7 @@ struct log_job {
     uint64_t write_ns;
     uint64_t sync_ns;
     uint64_t save_ns;
+    bool did_sync;
     bool wants_spare; /* out: spare.job was begun */
     bool is_short;    /* out */
     bool is_running;

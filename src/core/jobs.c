@@ -69,7 +69,8 @@ static void log_run(struct env_job *job)
     }
     uint64_t t2 = now_ns(d);
     l->write_ns = t1 - t0;
-    l->sync_ns = must_sync ? t2 - t1 : 0;
+    l->did_sync = must_sync;
+    l->sync_ns = t2 - t1;
     l->save_err = l->append_err;
     if (l->save != NULL && l->append_err == 0) {
         l->save_err = log_save(d, l->save);
@@ -129,7 +130,7 @@ static void log_done(struct env_job *job)
         log_error("failed to write the WAL", LOG_STR("dir", d->wal_dir), LOG_ERR(l->append_err),
                   LOG_STR("detail", wal_error(d->wal)));
     }
-    if (l->sync_ns > 0) {
+    if (l->did_sync) {
         d->stats.wal_syncs++;
         timed(d, DRIVER_WAL_SYNC, l->sync_ns);
         timed(d, DRIVER_WAL_WRITE, l->write_ns);
