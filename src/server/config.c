@@ -69,7 +69,8 @@ static int check_timers(const struct flags *f, struct buf *error)
                    "--heartbeat-interval[%llums]",
                    (unsigned long long)election, (unsigned long long)heartbeat);
     } else if (election > ELECTION_MS_MAX) {
-        buf_printf(error, "--election-timeout[%llums] is too long, and should be set less than 50000ms",
+        buf_printf(error,
+                   "--election-timeout[%llums] is too long, and should be set less than 50000ms",
                    (unsigned long long)election);
     } else {
         return 0;
@@ -143,13 +144,14 @@ static int check_same_url(const struct flags *f, struct buf *error)
 int config_check(const struct flags *f, struct buf *error)
 {
     if (strcmp(flag_text(f, FLAG_ID_DISCOVERY_FALLBACK), "proxy") == 0) {
-        buf_append_cstr(error, "v2 proxy is deprecated, and --discovery-fallback can't be configured "
-                               "as \"proxy\"");
+        buf_append_cstr(error,
+                        "v2 proxy is deprecated, and --discovery-fallback can't be configured "
+                        "as \"proxy\"");
         return ERR_INVALID;
     }
-    static const enum flag_id listens[] = {
-        FLAG_ID_LISTEN_PEER_URLS, FLAG_ID_LISTEN_CLIENT_URLS, FLAG_ID_LISTEN_CLIENT_HTTP_URLS,
-        FLAG_ID_LISTEN_METRICS_URLS};
+    static const enum flag_id listens[] = {FLAG_ID_LISTEN_PEER_URLS, FLAG_ID_LISTEN_CLIENT_URLS,
+                                           FLAG_ID_LISTEN_CLIENT_HTTP_URLS,
+                                           FLAG_ID_LISTEN_METRICS_URLS};
     int err = check_logging(f, error);
     for (size_t i = 0; err == 0 && i < ARRAY_LEN(listens); i++) {
         err = check_listen(f, listens[i], error);

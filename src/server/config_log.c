@@ -174,11 +174,13 @@ void config_log_start(const struct config *c, char *const *argv, size_t count, b
                  "production.");
     }
     if (strcmp(flag_text(f, FLAG_ID_NAME), "default") == 0) {
-        log_warn("it isn't recommended to use default name, please set a value for --name. Note that "
-                 "etcd might run into issue when multiple members have the same default name",
-                 LOG_STR("name", "default"));
+        log_warn(
+            "it isn't recommended to use default name, please set a value for --name. Note that "
+            "etcd might run into issue when multiple members have the same default name",
+            LOG_STR("name", "default"));
     }
-    log_info("configuring client listeners",
-             LOG_STRS("listen-client-urls", (void *)c->listen_client.items, c->listen_client.count));
+    log_info(
+        "configuring client listeners",
+        LOG_STRS("listen-client-urls", (void *)c->listen_client.items, c->listen_client.count));
     log_starting(c, is_initialized);
 }

@@ -21,10 +21,21 @@ static const struct flag_spec specs[] = {
 
 /* Booleans that old scripts still give: taken without a word (cli.md 1.1). */
 static const char *const ignored_names[] = {
-    "cluster-active-size",    "cluster-remove-delay", "cluster-sync-interval", "config",
-    "force",                  "max-result-buffer",    "max-retry-attempts",    "retry-interval",
-    "peer-heartbeat-interval", "peer-election-timeout", "snapshot",            "v",
-    "vv",                     "test.coverprofile",    "test.outputdir",
+    "cluster-active-size",
+    "cluster-remove-delay",
+    "cluster-sync-interval",
+    "config",
+    "force",
+    "max-result-buffer",
+    "max-retry-attempts",
+    "retry-interval",
+    "peer-heartbeat-interval",
+    "peer-election-timeout",
+    "snapshot",
+    "v",
+    "vv",
+    "test.coverprofile",
+    "test.outputdir",
 };
 
 const struct flag_spec *flag_spec(enum flag_id id)

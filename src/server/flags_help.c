@@ -21,20 +21,21 @@ static const char *const group_titles[FLAG_GROUP_COUNT] = {
 
 void flags_usage(struct buf *out)
 {
-    buf_append_cstr(out, "Usage:\n"
-                         "\n"
-                         "  etcd [flags]\n"
-                         "    Start a member.\n"
-                         "\n"
-                         "  etcd --version\n"
-                         "    Show the version of etcd that this program stands for, and its own.\n"
-                         "\n"
-                         "  etcd -h | --help\n"
-                         "    Show all flags with their defaults.\n"
-                         "\n"
-                         "  etcd --config-file FILE\n"
-                         "    Take everything from a YAML or JSON file; other flags and variables are\n"
-                         "    ignored then.  Durations in it are integers in nanoseconds.\n");
+    buf_append_cstr(out,
+                    "Usage:\n"
+                    "\n"
+                    "  etcd [flags]\n"
+                    "    Start a member.\n"
+                    "\n"
+                    "  etcd --version\n"
+                    "    Show the version of etcd that this program stands for, and its own.\n"
+                    "\n"
+                    "  etcd -h | --help\n"
+                    "    Show all flags with their defaults.\n"
+                    "\n"
+                    "  etcd --config-file FILE\n"
+                    "    Take everything from a YAML or JSON file; other flags and variables are\n"
+                    "    ignored then.  Durations in it are integers in nanoseconds.\n");
 }
 
 static void help_flag(struct buf *out, const struct flag_spec *s)
@@ -68,11 +69,16 @@ void flags_help(struct buf *out)
 /* ---- feature gates (cli.md 1.5) ---- */
 
 static const char *const gates[] = {
-    "AllAlpha",        "AllBeta",
-    "CompactHashCheck", "InitialCorruptCheck",
-    "LeaseCheckpoint", "LeaseCheckpointPersist",
-    "SetMemberLocalAddr", "StopGRPCServiceOnDefrag",
-    "TxnModeWriteWithSharedBuffer", "FastLeaseKeepAlive",
+    "AllAlpha",
+    "AllBeta",
+    "CompactHashCheck",
+    "InitialCorruptCheck",
+    "LeaseCheckpoint",
+    "LeaseCheckpointPersist",
+    "SetMemberLocalAddr",
+    "StopGRPCServiceOnDefrag",
+    "TxnModeWriteWithSharedBuffer",
+    "FastLeaseKeepAlive",
     "PriorityRequest",
 };
 
@@ -89,8 +95,8 @@ static bool is_gate(struct slice name)
 static int gate_check(struct slice item, struct buf *reason)
 {
     const uint8_t *equals = memchr(item.data, '=', item.len);
-    struct slice name = slice_make(item.data, equals == NULL ? item.len
-                                                             : (size_t)(equals - item.data));
+    struct slice name =
+        slice_make(item.data, equals == NULL ? item.len : (size_t)(equals - item.data));
     bool value;
     if (!is_gate(name)) {
         buf_append_cstr(reason, "unrecognized feature gate: ");

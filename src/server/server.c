@@ -25,8 +25,8 @@ static const char *listen_address(const char *url, struct buf *out)
 static int listen_error(int err, const char *addr, char *text)
 {
     bool is_unix = strncmp(addr, "unix:", 5) == 0;
-    (void)snprintf(text, DRIVER_TEXT_BYTES, "listen %s %s: bind: %s",
-                   is_unix ? "unix" : "tcp", is_unix ? addr + 5 : addr, os_last_text_go());
+    (void)snprintf(text, DRIVER_TEXT_BYTES, "listen %s %s: bind: %s", is_unix ? "unix" : "tcp",
+                   is_unix ? addr + 5 : addr, os_last_text_go());
     return err;
 }
 
