@@ -450,7 +450,8 @@ static int run(void *ctx, struct env_disk *disk)
         err = mf_stop(&m);
     }
     member_fixture_deinit(&m);
-    /* Not every lost write ends a member (a spare segment can be made later): is the power there? */
+    /* Not every lost write ends a member (a spare segment can be made later): is the power there?
+     */
     return err == 0 ? disk->ops->mkdir(disk, "end", 0700) : err;
 }
 

@@ -15,8 +15,7 @@ static void walk(struct bolt_tx *tx, struct bolt_bucket *bucket, int depth)
     bolt_cursor_init(&c, tx, bucket, 0);
     for (int err = bolt_cursor_first(&c, &item); err == 0; err = bolt_cursor_next(&c, &item)) {
         struct bolt_bucket *child;
-        if (item.is_bucket && depth < 4 &&
-            bolt_bucket_open(tx, bucket, 0, item.key, &child) == 0) {
+        if (item.is_bucket && depth < 4 && bolt_bucket_open(tx, bucket, 0, item.key, &child) == 0) {
             walk(tx, child, depth + 1);
         }
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bolt on damaged files: bit flips, truncation, failing disk calls: an error with a text, or an answer;
- * never a crash, a hang or a read out of bounds (run under asan too).
+ * bolt on damaged files: bit flips, truncation, failing disk calls: an error with a text, or an
+ * answer; never a crash, a hang or a read out of bounds (run under asan too).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -143,9 +143,9 @@ static void truncated(void **state)
     for (uint64_t size = 0; size < st.size; size += 1531, count++) {
         struct sim_disk *d = sim_disk_clone(good);
         struct env_file *f;
-        assert_int_equal(
-            sim_disk_env(d)->ops->open(sim_disk_env(d), "db", ENV_OPEN_READ | ENV_OPEN_WRITE, 0, &f),
-            0);
+        assert_int_equal(sim_disk_env(d)->ops->open(sim_disk_env(d), "db",
+                                                    ENV_OPEN_READ | ENV_OPEN_WRITE, 0, &f),
+                         0);
         assert_int_equal(f->ops->truncate(f, size), 0);
         f->ops->close(f);
         look(d, &refused);
@@ -163,7 +163,8 @@ static void failing_write_is_final(void **state)
         struct bolt_db *db;
         char text[BOLT_ERROR_TEXT_BYTES];
         assert_int_equal(open_at(d, false, &db, text), 0);
-        sim_disk_fail_match(d, SIM_OP_BIT(SIM_OP_WRITE) | SIM_OP_ANY_SYNC, "db", nth, false, ERR_IO);
+        sim_disk_fail_match(d, SIM_OP_BIT(SIM_OP_WRITE) | SIM_OP_ANY_SYNC, "db", nth, false,
+                            ERR_IO);
         int err = fill(db, 0, 400);
         sim_disk_faults_clear(d);
         if (err != 0) {

@@ -100,8 +100,8 @@ static void begin(struct world *w)
     assert_int_equal(bolt_tx_begin(w->db, true, &w->tx), 0);
     for (unsigned b = 0; b < BUCKETS; b++) {
         struct bolt_bucket *bucket;
-        assert_int_equal(
-            bolt_bucket_create_if_missing(w->tx, NULL, slice_cstr(names[b]), &bucket), 0);
+        assert_int_equal(bolt_bucket_create_if_missing(w->tx, NULL, slice_cstr(names[b]), &bucket),
+                         0);
         if (b == 1) {
             bolt_bucket_fill_set(bucket, BOLT_FILL_APPEND);
         }
