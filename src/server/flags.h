@@ -105,6 +105,8 @@ void flag_env_name(enum flag_id id, struct buf *out);
 /* The synopsis (stderr) and the list of all flags (stdout). */
 void flags_usage(struct buf *out);
 void flags_help(struct buf *out);
+/* cairn(1). */
+void flags_man(struct buf *out);
 
 /* Feature gates (cli.md 1.5): checks a list; 0 or ERR_INVALID with the reason. */
 MUST_USE int gates_check(const char *list, struct buf *reason);
