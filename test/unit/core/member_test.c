@@ -332,6 +332,7 @@ static void full_disk_stops_writes_and_heals(void **state)
 {
     (void)state;
     m.config.wal_segment_bytes = 16384;
+    m.config.batch_interval_ms = 60000; /* the database is to ask for no room of its own */
     start();
     put_many(3, "v");
     mf_wait_ms(&m, 1000);
