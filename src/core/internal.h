@@ -166,6 +166,8 @@ void core_reads_answered(struct core *c, const struct raft_read_state *reads, si
 /* Serves what the applied index allows. */
 void core_reads_serve(struct core *c);
 void core_read_fetched(struct core *c, struct core_job *job);
+/* Answers what waits and has no job under way. */
+void core_reads_stop(struct core *c);
 
 /* commit.c */
 void core_append_push(struct core *c, const struct raft_update *u);
