@@ -68,8 +68,7 @@ static int setup(void **state)
     assert_int_equal(backend_open(&bo, &f->b), 0);
     struct lessor_options lo = {.backend = f->b, .bucket_lease = SCHEMA_LEASE, .min_ttl_s = 2};
     f->lessor = lessor_create(&lo);
-    struct mvcc_options mo = {
-        .backend = f->b, .lessor = f->lessor, .bucket_meta = SCHEMA_META};
+    struct mvcc_options mo = {.backend = f->b, .lessor = f->lessor, .bucket_meta = SCHEMA_META};
     f->store = mvcc_create(&mo);
     f->values = mvcc_values_create(f->store);
     membership_init(&f->members);
@@ -567,7 +566,8 @@ static int v2(struct fixture *f, const char *method, const char *path, const cha
     wire_append_message(&b, 3, slice_cstr(path));
     wire_append_message(&b, 4, slice_cstr(val));
     buf_append_slice(&b, slice_make("\x28\x00\x32\x00\x38\x00", 6));
-    buf_append_slice(&b, slice_make("\x48\x00\x50\x00\x58\x00\x60\x00\x68\x00\x70\x00\x80\x01\x00", 15));
+    buf_append_slice(
+        &b, slice_make("\x48\x00\x50\x00\x58\x00\x60\x00\x68\x00\x70\x00\x80\x01\x00", 15));
     int err = run_data(f, buf_slice(&b));
     assert_true(apply_can(buf_slice(&b)));
     buf_deinit(&b);
