@@ -101,7 +101,9 @@ static bool is_down(void *arg)
 
 static bool run_down(struct member_fixture *m)
 {
-    driver_stop(m->driver);
+    if (!m->is_stopped) {
+        driver_stop(m->driver);
+    }
     return sim_run_until(sim_of(m->sim), is_down, m, RUN_MS);
 }
 
