@@ -193,6 +193,8 @@ uint64_t core_tasks_wake_ms(const struct core *c);
 void core_cluster_tick(struct core *c);
 void core_soft_state(struct core *c, uint64_t leader, enum raft_role role);
 void core_conf_change(struct core *c, const struct raft_entry *e);
-void core_applied_result(struct core *c, const struct apply_result *res);
+/* r: who waits for it here, or NULL. */
+void core_applied_result(struct core *c, const struct core_request *r,
+                         const struct apply_result *res);
 
 #endif

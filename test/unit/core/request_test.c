@@ -707,6 +707,24 @@ static void an_interrupted_first_start_wants_the_same_flags(void **state)
     verify_member();
 }
 
+/* The publication of the run before is in the log only, and is applied again. */
+static void new_urls_are_published_over_a_replayed_old_one(void **state)
+{
+    (void)state;
+    m.config.batch_interval_ms = 600000;
+    start();
+    assert_int_equal(mf_put(&m, "a", "1"), 0);
+    sim_disk_power_cut_after(disk, sim_disk_op_count(disk));
+    mf_die(&m);
+    sim_disk_crash(disk, SIM_CRASH_LOSE_ALL, 1);
+    m.config.advertise_client_urls = "http://127.0.0.1:7777";
+    start();
+    const struct membership *ms = core_members(driver_core(m.driver));
+    assert_string_equal(ms->members[0].client_urls.items[0], "http://127.0.0.1:7777");
+    /* Ready means: everything in the log is applied. */
+    assert_int_equal(core_rev(driver_core(m.driver)), 2);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -730,6 +748,7 @@ int main(void)
         TEST(cancelled_tasks_come_back_once),
         TEST(a_half_built_plan_is_answered_at_the_stop),
         TEST(segments_are_cut_and_purged),
+        TEST(new_urls_are_published_over_a_replayed_old_one),
         TEST(an_interrupted_first_start_wants_the_same_flags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

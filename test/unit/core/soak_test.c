@@ -16,7 +16,7 @@
 #include "base/prng.h"
 #include "member_fixture.h"
 
-enum { SEEDS = 500, STEPS = 120, KEYS = 12, VALUE_MAX = 700, KEY_BYTES = 8 };
+enum { SEEDS = 500, STEPS = 120, KEYS = 12, VALUE_MAX = 700, KEY_BYTES = 8, BURST_MAX = 10 };
 
 struct world {
     struct prng prng;
@@ -132,11 +132,77 @@ static void restart(struct world *w, bool has_power)
     expect_state(w);
 }
 
+/* All of them by one value; those that were done, in the model. */
+static void burst_done(struct world *w, const char *value, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(w->values[i], VALUE_MAX, "%s", value);
+    }
+    w->rev += (int64_t)count;
+}
+
+static int burst(struct world *w, char value[32], size_t *count, size_t *acked)
+{
+    *count = 1 + prng_below(&w->prng, BURST_MAX);
+    (void)snprintf(value, 32, "burst%llu", (unsigned long long)prng_below(&w->prng, 1000000));
+    w->m.is_wal_slow = *count > 2 && prng_chance(&w->prng, 1, 4);
+    int err = mf_put_burst(&w->m, "k0", value, *count, acked);
+    w->m.is_wal_slow = false;
+    return err;
+}
+
+static void burst_whole(struct world *w)
+{
+    char value[32];
+    size_t count, acked;
+    assert_int_equal(burst(w, value, &count, &acked), 0);
+    assert_int_equal(acked, count);
+    burst_done(w, value, count);
+}
+
+/* The power goes in the middle: what was acknowledged is there, and not more than was asked for. */
+static void power_cut(struct world *w)
+{
+    char value[32];
+    size_t count = 0, acked = 0;
+    int64_t asked_rev = w->compact_rev;
+    sim_disk_power_cut_after(w->disk, sim_disk_op_count(w->disk) + prng_below(&w->prng, 25));
+    uint64_t dice = prng_below(&w->prng, 6);
+    if (dice == 0) {
+        (void)mf_defrag(&w->m);
+    } else if (dice == 1 && w->rev > w->compact_rev) {
+        asked_rev = w->rev;
+        w->compact_rev = mf_compact(&w->m, w->rev, true) == 0 ? w->rev : w->compact_rev;
+    }
+    if (!w->m.is_failed) {
+        (void)burst(w, value, &count, &acked);
+    }
+    mf_die(&w->m);
+    sim_disk_crash(w->disk, (enum sim_crash_policy)prng_below(&w->prng, SIM_CRASH_POLICIES_COUNT),
+                   prng_next(&w->prng));
+    start(w);
+    struct mvcc_store *store = core_store(driver_core(w->m.driver));
+    int64_t done = mvcc_rev(store) - w->rev;
+    assert_true(done >= (int64_t)acked && done <= (int64_t)count);
+    burst_done(w, value, (size_t)done);
+    int64_t compact_rev = mvcc_compact_rev(store);
+    if (compact_rev != w->compact_rev && compact_rev != asked_rev) {
+        fail_msg("seed %llu: compacted %lld, not %lld or %lld", (unsigned long long)w->seed,
+                 (long long)compact_rev, (long long)w->compact_rev, (long long)asked_rev);
+    }
+    w->compact_rev = compact_rev;
+    expect_state(w);
+}
+
 static void step(struct world *w)
 {
     uint64_t dice = prng_below(&w->prng, 100);
-    if (dice < 70) {
+    if (dice < 62) {
         put_or_delete(w);
+    } else if (dice < 66) {
+        burst_whole(w);
+    } else if (dice < 70) {
+        power_cut(w);
     } else if (dice < 78) {
         mf_wait_ms(&w->m, prng_below(&w->prng, 300));
     } else if (dice < 83) {
