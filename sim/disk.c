@@ -98,8 +98,7 @@ struct sim_disk *sim_disk_create(void)
 
 static void files_kill(struct sim_disk *d)
 {
-    LIST_FOREACH(&d->files, node)
-    {
+    LIST_FOREACH (&d->files, node) {
         struct sim_file *f = LIST_ENTRY(node, struct sim_file, node);
         if (!f->is_dead) {
             f->is_dead = true;
@@ -114,8 +113,7 @@ void sim_disk_destroy(struct sim_disk *d)
     if (d == NULL) {
         return;
     }
-    LIST_FOREACH(&d->files, node)
-    {
+    LIST_FOREACH (&d->files, node) {
         list_remove(node);
         mem_free(LIST_ENTRY(node, struct sim_file, node));
     }

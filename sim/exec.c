@@ -115,8 +115,7 @@ static struct list_node *job_take(struct sim_host *h, enum env_lane lane)
     struct list_node *node = list_first(jobs);
     if (lane == ENV_LANE_WORK && h->sim->order == SIM_ORDER_SEED) {
         size_t count = 0;
-        LIST_FOREACH(jobs, n)
-        {
+        LIST_FOREACH (jobs, n) {
             count++;
         }
         for (uint64_t skip = prng_below(&h->sim->prng, count); skip > 0; skip--) {

@@ -132,8 +132,7 @@ static void segment_free(struct segment *seg)
 
 static void inbox_clear(struct sim_end *e)
 {
-    LIST_FOREACH(&e->inbox, node)
-    {
+    LIST_FOREACH (&e->inbox, node) {
         struct segment *seg = LIST_ENTRY(node, struct segment, node);
         if (e->peer != NULL) {
             e->peer->in_flight -= seg->bytes->len - seg->off;
@@ -337,8 +336,7 @@ static int place_parse(struct sim_host *from, const char *addr, struct place *ou
 
 static struct sim_listener *listener_find(struct sim_host *h, const char *key)
 {
-    LIST_FOREACH(&h->net.listeners, node)
-    {
+    LIST_FOREACH (&h->net.listeners, node) {
         struct sim_listener *l = LIST_ENTRY(node, struct sim_listener, node);
         if (strcmp(l->key, key) == 0) {
             return l;
@@ -351,8 +349,7 @@ static struct sim_listener *listener_find(struct sim_host *h, const char *key)
 
 static void listener_free(struct sim_listener *l)
 {
-    LIST_FOREACH(&l->host->net.ends, node)
-    {
+    LIST_FOREACH (&l->host->net.ends, node) {
         struct sim_end *e = LIST_ENTRY(node, struct sim_end, node);
         if (e->must_accept && e->listener == l) {
             peer_reset(e);
@@ -601,8 +598,7 @@ static struct sim_end *end_choose(struct sim_host *h)
 {
     struct sim_end *chosen = NULL;
     uint64_t first = UINT64_MAX, count = 0;
-    LIST_FOREACH(&h->net.ends, node)
-    {
+    LIST_FOREACH (&h->net.ends, node) {
         struct sim_end *e = LIST_ENTRY(node, struct sim_end, node);
         uint64_t at = end_next_ns(e);
         if (at > h->sim->now_ns) {
@@ -637,8 +633,7 @@ bool sim_net_is_ready(struct sim_host *h)
 uint64_t sim_net_next_ns(struct sim_host *h)
 {
     uint64_t next = UINT64_MAX;
-    LIST_FOREACH(&h->net.ends, node)
-    {
+    LIST_FOREACH (&h->net.ends, node) {
         uint64_t at = end_next_ns(LIST_ENTRY(node, struct sim_end, node));
         next = at < next ? at : next;
     }
@@ -658,8 +653,7 @@ void sim_net_init(struct sim_host *h)
 
 void sim_net_reset(struct sim_host *h)
 {
-    LIST_FOREACH(&h->net.listeners, node)
-    {
+    LIST_FOREACH (&h->net.listeners, node) {
         listener_free(LIST_ENTRY(node, struct sim_listener, node));
     }
     while (!list_is_empty(&h->net.ends)) {

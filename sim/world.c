@@ -67,16 +67,13 @@ static void host_free(struct sim_host *h)
 
 void sim_destroy(struct sim *s)
 {
-    LIST_FOREACH(&s->hosts, node)
-    {
+    LIST_FOREACH (&s->hosts, node) {
         sim_net_reset(LIST_ENTRY(node, struct sim_host, node));
     }
-    LIST_FOREACH(&s->hosts, node2)
-    {
+    LIST_FOREACH (&s->hosts, node2) {
         host_free(LIST_ENTRY(node2, struct sim_host, node));
     }
-    LIST_FOREACH(&s->cuts, node3)
-    {
+    LIST_FOREACH (&s->cuts, node3) {
         cut_free(LIST_ENTRY(node3, struct sim_cut, node));
     }
     mem_free(s);
@@ -108,8 +105,7 @@ static struct sim_host *host_after(struct sim *s, struct sim_host *h)
 static size_t host_count(const struct sim *s)
 {
     size_t n = 0;
-    LIST_FOREACH(&s->hosts, node)
-    {
+    LIST_FOREACH (&s->hosts, node) {
         n++;
     }
     return n;
@@ -148,8 +144,7 @@ size_t sim_run_ready(struct sim *s)
 static uint64_t next_event_ns(struct sim *s)
 {
     uint64_t next = UINT64_MAX;
-    LIST_FOREACH(&s->hosts, node)
-    {
+    LIST_FOREACH (&s->hosts, node) {
         struct sim_host *h = LIST_ENTRY(node, struct sim_host, node);
         uint64_t timer = sim_exec_next_ns(h), net = sim_net_next_ns(h);
         next = timer < next ? timer : next;
@@ -234,8 +229,7 @@ struct sim_host *sim_host_of(struct env *env)
 
 struct sim_host *sim_host_by_name(struct sim *s, const char *name)
 {
-    LIST_FOREACH(&s->hosts, node)
-    {
+    LIST_FOREACH (&s->hosts, node) {
         struct sim_host *h = LIST_ENTRY(node, struct sim_host, node);
         if (strcmp(h->name, name) == 0) {
             return h;
@@ -253,8 +247,7 @@ void sim_wall_offset_set(struct env *env, int64_t ns)
 
 static struct sim_cut *cut_find(const struct sim *s, const char *a, const char *b)
 {
-    LIST_FOREACH(&s->cuts, node)
-    {
+    LIST_FOREACH (&s->cuts, node) {
         struct sim_cut *c = LIST_ENTRY(node, struct sim_cut, node);
         if ((strcmp(c->a, a) == 0 && strcmp(c->b, b) == 0) ||
             (strcmp(c->a, b) == 0 && strcmp(c->b, a) == 0)) {

@@ -21,7 +21,7 @@
 #define LIMIT_TAIL_BYTES (64u << 20) /* applied but not committed to the file */
 #define LIMIT_TAIL_BATCHES 4
 #define LIMIT_PAGE_CACHE_BYTES (32u << 20)
-#define LIMIT_COMPACTION_BATCH 1000 /* --compaction-batch-limit */
+#define LIMIT_COMPACTION_BATCH 1000  /* --compaction-batch-limit */
 #define LIMIT_COMPACTION_SLEEP_MS 10 /* --compaction-sleep-interval */
 
 /* WAL and raft. */

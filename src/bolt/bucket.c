@@ -36,8 +36,7 @@ static struct bolt_bucket *parent_of(struct bolt_tx *tx, struct bolt_bucket *par
 static struct bolt_bucket *handle_find(struct bolt_tx *tx, const struct bolt_bucket *parent,
                                        struct slice name)
 {
-    LIST_FOREACH(&tx->buckets, n)
-    {
+    LIST_FOREACH (&tx->buckets, n) {
         struct bolt_bucket *b = LIST_ENTRY(n, struct bolt_bucket, node);
         if (b->parent == parent && !b->is_deleted && slice_equal(b->name, name)) {
             return b;
@@ -194,8 +193,7 @@ int bolt_bucket_delete(struct bolt_tx *tx, struct bolt_bucket *parent, struct sl
     ensure(is_exact);
     node_remove(n, i);
     b->parent->generation++;
-    LIST_FOREACH(&tx->buckets, node)
-    {
+    LIST_FOREACH (&tx->buckets, node) {
         struct bolt_bucket *inner = LIST_ENTRY(node, struct bolt_bucket, node);
         if (is_inside(inner, b)) {
             inner->is_deleted = true;

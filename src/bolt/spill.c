@@ -265,8 +265,7 @@ static int bucket_value(struct bolt_bucket *b, bool is_inline, struct slice *out
 int bucket_commit(struct bolt_bucket *b)
 {
     struct bolt_tx *tx = b->tx;
-    LIST_FOREACH(&tx->buckets, node)
-    {
+    LIST_FOREACH (&tx->buckets, node) {
         struct bolt_bucket *child = LIST_ENTRY(node, struct bolt_bucket, node);
         if (child->parent == b && !child->is_deleted) {
             int err = bucket_commit(child);

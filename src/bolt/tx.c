@@ -65,15 +65,13 @@ int bolt_tx_begin(struct bolt_db *db, bool is_writable, struct bolt_tx **out)
 
 static void tx_free(struct bolt_tx *tx)
 {
-    LIST_FOREACH(&tx->buckets, n)
-    {
+    LIST_FOREACH (&tx->buckets, n) {
         struct bolt_bucket *b = LIST_ENTRY(n, struct bolt_bucket, node);
         list_remove(n);
         frame_unpin(b->inline_frame);
         mem_free(b);
     }
-    LIST_FOREACH(&tx->nodes, n)
-    {
+    LIST_FOREACH (&tx->nodes, n) {
         node_destroy(LIST_ENTRY(n, struct bolt_node, link));
     }
     for (size_t i = 0; i < tx->dirty.len; i++) {

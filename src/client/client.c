@@ -117,8 +117,7 @@ void client_destroy(struct client *c)
 {
     struct env_exec *exec = c->conf.env == NULL ? NULL : c->conf.env->exec;
     c->is_destroyed = true;
-    LIST_FOREACH(&c->calls, node)
-    {
+    LIST_FOREACH (&c->calls, node) {
         struct client_call *call = LIST_ENTRY(node, struct client_call, node);
         call->state = CALL_ENDED;
         exec->ops->timer_stop(exec, &call->deadline);
@@ -128,8 +127,7 @@ void client_destroy(struct client *c)
         link_close(&c->links[i]);
         client_endpoint_deinit(&c->links[i].endpoint);
     }
-    LIST_FOREACH(&c->calls, node)
-    {
+    LIST_FOREACH (&c->calls, node) {
         list_remove(node);
         mem_free(LIST_ENTRY(node, struct client_call, node));
     }
@@ -354,8 +352,7 @@ static void call_run(struct client_call *call, struct link *l)
 
 static struct client_call *first_waiting(struct client *c)
 {
-    LIST_FOREACH(&c->calls, node)
-    {
+    LIST_FOREACH (&c->calls, node) {
         struct client_call *call = LIST_ENTRY(node, struct client_call, node);
         if (call->state == CALL_WAITING) {
             return call;

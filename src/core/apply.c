@@ -157,7 +157,12 @@ bool core_apply_some(struct core *c)
         count++;
     }
     if (count > 0) {
-        backend_seal(c->backend, c->applied, c->applied_term, c->now_ms);
+#ifdef CAIRN_MUTANT_SEAL_PAST_DURABLE /* test/crash proves that this is found */
+        raft_index reached = raft_log_last_index(c->raft);
+#else
+        raft_index reached = c->applied;
+#endif
+        backend_seal(c->backend, reached, c->applied_term, c->now_ms);
         tell_raft(c);
     }
     return count == CORE_APPLY_BURST && core_queue_len(c) > 0;

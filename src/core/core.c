@@ -139,8 +139,7 @@ int core_create(const struct core_config *config, const struct core_boot *boot, 
 
 static void free_appends(struct list *l)
 {
-    LIST_FOREACH(l, n)
-    {
+    LIST_FOREACH (l, n) {
         list_remove(n);
         core_append_free(LIST_ENTRY(n, struct core_append, node));
     }
@@ -239,8 +238,7 @@ static void on_job_done(struct core *c, struct core_job *job)
 
 static void reply_all(struct core *c, struct list *l, int err)
 {
-    LIST_FOREACH(l, n)
-    {
+    LIST_FOREACH (l, n) {
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
         if (r->has_job) {
             r->is_canceled = true;
@@ -315,18 +313,21 @@ static bool take_raft(struct core *c)
 static void list_move(struct list *from, struct list *to)
 {
     list_init(to);
-    LIST_FOREACH(from, n)
-    {
+    LIST_FOREACH (from, n) {
         list_remove(n);
         list_push_back(to, n);
     }
 }
 
+/* What is due already waits for an event (a sync, a commit), not for time. */
 static uint64_t wake_ms(const struct core *c)
 {
     uint64_t wake = core_tasks_wake_ms(c);
     uint64_t due = backend_is_busy(c->backend) ? UINT64_MAX : backend_due_ms(c->backend);
-    return due < wake ? due : wake;
+    if (due > c->now_ms && due < wake) {
+        wake = due;
+    }
+    return c->fatal == 0 && wake > c->now_ms ? wake : UINT64_MAX;
 }
 
 /* Nobody else can vote: do not wait for the election time-out. */

@@ -37,8 +37,7 @@ static void fatal(struct driver *d, int err, const char *text)
 
 static void give_replies(struct core_update *u)
 {
-    LIST_FOREACH(&u->replies, n)
-    {
+    LIST_FOREACH (&u->replies, n) {
         list_remove(n);
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
         r->on_reply(r);
@@ -47,8 +46,7 @@ static void give_replies(struct core_update *u)
 
 static void carry_out(struct driver *d, struct core_update *u)
 {
-    LIST_FOREACH(&u->appends, n)
-    {
+    LIST_FOREACH (&u->appends, n) {
         list_remove(n);
         list_push_back(&d->appends, n);
     }
@@ -60,8 +58,7 @@ static void carry_out(struct driver *d, struct core_update *u)
     if (u->batch != NULL) {
         driver_commit_start(d, u->batch);
     }
-    LIST_FOREACH(&u->jobs, n)
-    {
+    LIST_FOREACH (&u->jobs, n) {
         list_remove(n);
         driver_job_start(d, LIST_ENTRY(n, struct core_job, node));
     }
@@ -118,6 +115,7 @@ static void on_tick(struct env_timer *t)
     struct driver *d = container_of(t, struct driver, tick);
     struct core_event ev = {.type = CORE_EV_TICK};
     driver_step(d, &ev);
+    driver_spare_retry(d);
     struct env_exec *x = d->env->exec;
     x->ops->timer_start(x, &d->tick, d->config.heartbeat_ms);
 }

@@ -19,6 +19,9 @@ struct log_job {
     uint64_t write_ns;
     uint64_t sync_ns;
     uint64_t save_ns;
+    bool may_spare; /* in: a new spare may be begun */
+    int spare_err;
+    bool did_sync;
     bool wants_spare; /* out: spare.job was begun */
     bool is_short;    /* out */
     bool is_running;
@@ -73,6 +76,8 @@ struct driver {
     bool is_stopping;
     bool is_closed;
     bool was_short;
+    bool wants_log_job;      /* an empty one, to begin a spare */
+    uint64_t spare_retry_ms; /* no new spare before */
     struct driver_stats stats;
     void (*timing)(void *arg, enum driver_timing what, uint64_t ns);
     void *timing_arg;
@@ -84,6 +89,7 @@ void driver_step(struct driver *d, struct core_event *ev);
 /* jobs.c */
 void driver_log_start(struct driver *d);
 void driver_spare_start(struct driver *d);
+void driver_spare_retry(struct driver *d);
 void driver_commit_start(struct driver *d, struct backend_batch *batch);
 void driver_job_start(struct driver *d, struct core_job *job);
 

@@ -9,7 +9,7 @@
 #include "core/driver_internal.h"
 #include "snap/snap.h"
 
-enum { HASH_RUN_RECORDS = 100000 };
+enum { HASH_RUN_RECORDS = 100000, SPARE_RETRY_MS = 1000 };
 
 static uint64_t now_ns(const struct driver *d)
 {
@@ -28,8 +28,7 @@ static void timed(struct driver *d, enum driver_timing what, uint64_t ns)
 static int log_append_all(struct driver *d, bool *must_sync)
 {
     int err = 0;
-    LIST_FOREACH(&d->log.appends, n)
-    {
+    LIST_FOREACH (&d->log.appends, n) {
         struct core_append *a = LIST_ENTRY(n, struct core_append, node);
         if (err == 0) {
             err = wal_append(d->wal, a->entries, a->entry_count, a->has_hard ? &a->hard : NULL);
@@ -57,8 +56,9 @@ static void log_run(struct env_job *job)
 {
     struct driver *d = container_of(job, struct driver, log.job);
     struct log_job *l = &d->log;
+    l->spare_err = 0;
     if (l->has_spare) {
-        (void)wal_spare_end(d->wal, &d->spare.spare); /* no space: is_short below says so */
+        l->spare_err = wal_spare_end(d->wal, &d->spare.spare);
     }
     bool must_sync = false;
     uint64_t t0 = now_ns(d);
@@ -69,14 +69,15 @@ static void log_run(struct env_job *job)
     }
     uint64_t t2 = now_ns(d);
     l->write_ns = t1 - t0;
-    l->sync_ns = must_sync ? t2 - t1 : 0;
+    l->did_sync = must_sync;
+    l->sync_ns = t2 - t1;
     l->save_err = l->append_err;
     if (l->save != NULL && l->append_err == 0) {
         l->save_err = log_save(d, l->save);
         l->save_ns = now_ns(d) - t2;
     }
-    l->wants_spare = (!d->spare.is_running || l->has_spare) && l->append_err == 0;
-    l->wants_spare = l->wants_spare && wal_spare_begin(d->wal, &d->spare.spare);
+    l->wants_spare = l->may_spare && l->append_err == 0 && (!d->spare.is_running || l->has_spare) &&
+                     wal_spare_begin(d->wal, &d->spare.spare);
     l->is_short = wal_is_short_of_space(d->wal);
 }
 
@@ -98,13 +99,11 @@ static void log_tell_appended(struct driver *d)
 {
     struct list done;
     list_init(&done);
-    LIST_FOREACH(&d->log.appends, n)
-    {
+    LIST_FOREACH (&d->log.appends, n) {
         list_remove(n);
         list_push_back(&done, n);
     }
-    LIST_FOREACH(&done, n)
-    {
+    LIST_FOREACH (&done, n) {
         list_remove(n);
         struct core_event ev = {.type = CORE_EV_APPENDED,
                                 .append = LIST_ENTRY(n, struct core_append, node),
@@ -124,12 +123,15 @@ static void log_done(struct env_job *job)
         l->has_spare = false;
         d->spare.is_running = false;
         d->spare.is_made = false;
+        if (l->spare_err != 0) {
+            d->spare_retry_ms = env_mono_ms(d->env) + SPARE_RETRY_MS;
+        }
     }
     if (l->append_err != 0) {
         log_error("failed to write the WAL", LOG_STR("dir", d->wal_dir), LOG_ERR(l->append_err),
                   LOG_STR("detail", wal_error(d->wal)));
     }
-    if (l->sync_ns > 0) {
+    if (l->did_sync) {
         d->stats.wal_syncs++;
         timed(d, DRIVER_WAL_SYNC, l->sync_ns);
         timed(d, DRIVER_WAL_WRITE, l->write_ns);
@@ -153,21 +155,44 @@ static void log_done(struct env_job *job)
     driver_schedule(d);
 }
 
+/* After a failure nothing is written any more: what waits is answered, not tried. */
+static void log_refuse(struct driver *d)
+{
+    LIST_FOREACH (&d->appends, n) {
+        list_remove(n);
+        struct core_event ev = {.type = CORE_EV_APPENDED,
+                                .append = LIST_ENTRY(n, struct core_append, node),
+                                .err = ERR_CLOSED};
+        driver_step(d, &ev);
+    }
+    if (d->save != NULL) {
+        struct core_event ev = {.type = CORE_EV_SAVED, .save = d->save, .err = ERR_CLOSED};
+        d->save = NULL;
+        driver_step(d, &ev);
+    }
+}
+
 void driver_log_start(struct driver *d)
 {
     struct log_job *l = &d->log;
-    bool has_work = !list_is_empty(&d->appends) || d->save != NULL || d->spare.is_made;
-    if (l->is_running || !has_work || d->is_failed) {
+    if (l->is_running) {
         return;
     }
-    LIST_FOREACH(&d->appends, n)
-    {
+    if (d->is_failed) {
+        log_refuse(d);
+    }
+    if (list_is_empty(&d->appends) && d->save == NULL && !d->spare.is_made && !d->wants_log_job) {
+        return;
+    }
+    LIST_FOREACH (&d->appends, n) {
         list_remove(n);
         list_push_back(&l->appends, n);
     }
     l->save = d->save;
     d->save = NULL;
     l->has_spare = d->spare.is_made;
+    l->may_spare = !d->is_failed && env_mono_ms(d->env) >= d->spare_retry_ms;
+    d->wants_log_job = false;
     l->is_running = true;
     l->job.run = log_run;
     l->job.done = log_done;
@@ -195,6 +220,15 @@ static void spare_submit(struct driver *d)
     d->spare.job.run = spare_run;
     d->spare.job.done = spare_done;
     d->env->exec->ops->submit(d->env->exec, ENV_LANE_WORK, &d->spare.job);
+}
+
+/* Writes stand still for want of space: only a new try can tell that there is some again. */
+void driver_spare_retry(struct driver *d)
+{
+    if (d->was_short && !d->spare.is_running && env_mono_ms(d->env) >= d->spare_retry_ms) {
+        d->wants_log_job = true;
+        driver_log_start(d);
+    }
 }
 
 void driver_spare_start(struct driver *d)

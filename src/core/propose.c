@@ -159,8 +159,7 @@ void core_waiter_done(struct core *c, struct core_request *r, int err)
 /* The lists are in order of arrival and all requests have the same time-out. */
 static void expire_list(struct core *c, struct list *l, int err)
 {
-    LIST_FOREACH(l, n)
-    {
+    LIST_FOREACH (l, n) {
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
         if (r->deadline_ms > c->now_ms) {
             return;

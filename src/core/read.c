@@ -47,8 +47,7 @@ void core_reads_answered(struct core *c, const struct raft_read_state *reads, si
             continue;
         }
         uint64_t round = load_be64(reads[i].context.bytes);
-        LIST_FOREACH(&c->reads_round, n)
-        {
+        LIST_FOREACH (&c->reads_round, n) {
             struct core_request *r = LIST_ENTRY(n, struct core_request, node);
             if (r->wait > round) {
                 break;
@@ -160,18 +159,15 @@ void core_reads_serve(struct core *c)
     /* Those under way first: each gets one step a take. */
     struct list again;
     list_init(&again);
-    LIST_FOREACH(&c->reads_build, n)
-    {
+    LIST_FOREACH (&c->reads_build, n) {
         list_remove(n);
         list_push_back(&again, n);
     }
-    LIST_FOREACH(&again, n)
-    {
+    LIST_FOREACH (&again, n) {
         list_remove(n);
         read_go_on(c, LIST_ENTRY(n, struct core_request, node));
     }
-    LIST_FOREACH(&c->reads_applied, n)
-    {
+    LIST_FOREACH (&c->reads_applied, n) {
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
         if (r->wait > c->applied) {
             break;

@@ -117,8 +117,7 @@ static void run_task(struct core *c, struct core_request *r)
 
 void core_tasks_stop(struct core *c)
 {
-    LIST_FOREACH(&c->tasks, n)
-    {
+    LIST_FOREACH (&c->tasks, n) {
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
         if (r->has_job) {
             r->is_canceled = true;
@@ -180,8 +179,7 @@ static void compaction_run(struct core *c)
 /* physical=true: answered when the removal is in the file. */
 static void physical_replies(struct core *c)
 {
-    LIST_FOREACH(&c->physical, n)
-    {
+    LIST_FOREACH (&c->physical, n) {
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
         if (!r->is_finished) {
             if (mvcc_compact_finished_rev(c->store) < (int64_t)r->wait) {
@@ -199,8 +197,7 @@ static void physical_replies(struct core *c)
 void core_tasks_run(struct core *c)
 {
     c->has_more = false;
-    LIST_FOREACH(&c->tasks, n)
-    {
+    LIST_FOREACH (&c->tasks, n) {
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
         if (!r->has_job) {
             run_task(c, r);

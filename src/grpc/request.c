@@ -289,8 +289,7 @@ void grpc_request_unhold(struct grpc_call *call)
         list_remove(&call->held_node);
     }
     /* Room again: the others may go on; at least the next in line must. */
-    LIST_FOREACH(&c->held, n)
-    {
+    LIST_FOREACH (&c->held, n) {
         struct grpc_call *other = LIST_ENTRY(n, struct grpc_call, held_node);
         bool is_first = c->held.head.next == n;
         if (c->held_bytes > LIMIT_CONN_IN_BYTES && !is_first) {

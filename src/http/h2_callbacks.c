@@ -255,8 +255,7 @@ static int on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame, in
         nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id) != NULL) {
         return 0;
     }
-    LIST_FOREACH(&s->streams, n)
-    {
+    LIST_FOREACH (&s->streams, n) {
         struct h2_stream *st = LIST_ENTRY(n, struct h2_stream, node);
         if (st->id == frame->hd.stream_id) {
             h2_stream_close(st, H2_REFUSED_STREAM);

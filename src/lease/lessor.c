@@ -140,8 +140,7 @@ struct lessor *lessor_create(const struct lessor_options *opts)
 
 void lessor_reset(struct lessor *l)
 {
-    LIST_FOREACH(&l->all, n)
-    {
+    LIST_FOREACH (&l->all, n) {
         struct lease *lease = LIST_ENTRY(n, struct lease, node);
         lease_keys_deinit(&lease->keys);
         mem_free(lease);
@@ -258,8 +257,7 @@ static void lease_start(struct lessor *l, struct lease *lease, uint64_t now_ms, 
 
 static void all_stop(struct lessor *l)
 {
-    LIST_FOREACH(&l->all, n)
-    {
+    LIST_FOREACH (&l->all, n) {
         struct lease *lease = LIST_ENTRY(n, struct lease, node);
         lease->expiry_ms = NEVER;
         heap_schedule(&l->heaps[HEAP_EXPIRY], lease, NEVER);
@@ -281,8 +279,7 @@ static struct lease **all_sorted(const struct lessor *l)
 {
     struct lease **leases = mem_alloc_array(l->count, sizeof(struct lease *));
     size_t n = 0;
-    LIST_FOREACH(&l->all, node)
-    {
+    LIST_FOREACH (&l->all, node) {
         leases[n++] = LIST_ENTRY(node, struct lease, node);
     }
     if (n > 0) {
@@ -320,8 +317,7 @@ static void expiries_spread(struct lessor *l, uint64_t now_ms, uint64_t extend_m
 
 static void all_start(struct lessor *l, uint64_t now_ms, uint64_t extend_ms)
 {
-    LIST_FOREACH(&l->all, n)
-    {
+    LIST_FOREACH (&l->all, n) {
         struct lease *lease = LIST_ENTRY(n, struct lease, node);
         lease_start(l, lease, now_ms, extend_ms);
         checkpoint_schedule(l, lease, now_ms);
@@ -555,8 +551,7 @@ void lessor_check(const struct lessor *l)
     heap_check(l, &l->heaps[HEAP_EXPIRY]);
     heap_check(l, &l->heaps[HEAP_CHECKPOINT]);
     size_t count = 0;
-    LIST_FOREACH(&l->all, n)
-    {
+    LIST_FOREACH (&l->all, n) {
         const struct lease *lease = LIST_ENTRY(n, struct lease, node);
         ensure(lease_find(l, lease->id) == lease);
         ensure((lease->expiry_ms == NEVER) == (lease->heap_at[HEAP_EXPIRY] == NOT_IN_HEAP));

@@ -395,8 +395,7 @@ void os_net_close_all(struct os_env *env)
     struct os_net *net = &env->net;
     net->is_closing = true;
     os_listeners_close(net);
-    LIST_FOREACH(&net->conns, node)
-    {
+    LIST_FOREACH (&net->conns, node) {
         struct os_conn *c = LIST_ENTRY(node, struct os_conn, node);
         if (c->state == CONN_CLOSED && !c->has_poll) {
             conn_free(c); /* its deferred end was forgotten */

@@ -139,8 +139,7 @@ static void listener_close(struct env_listener *base)
 
 void os_listeners_close(struct os_net *net)
 {
-    LIST_FOREACH(&net->listeners, node)
-    {
+    LIST_FOREACH (&net->listeners, node) {
         listener_close(&LIST_ENTRY(node, struct os_listener, node)->base);
     }
 }

@@ -40,8 +40,7 @@ void rpc_server_destroy(struct rpc_server *s)
         return;
     }
     ensure(list_is_empty(&s->conns));
-    LIST_FOREACH(&s->listeners, n)
-    {
+    LIST_FOREACH (&s->listeners, n) {
         rpc_listener_close(LIST_ENTRY(n, struct rpc_listener, node));
     }
     if (s->is_deferred) {
@@ -154,8 +153,7 @@ void rpc_server_conn_gone(struct rpc_server *s)
 static void grace_over(struct env_timer *t)
 {
     struct rpc_server *s = container_of(t, struct rpc_server, grace);
-    LIST_FOREACH(&s->conns, n)
-    {
+    LIST_FOREACH (&s->conns, n) {
         rpc_conn_close(LIST_ENTRY(n, struct rpc_conn, node), 0);
     }
 }
@@ -172,12 +170,10 @@ void rpc_server_stop(struct rpc_server *s, uint64_t grace_ms, void (*on_stopped)
     s->is_stopping = true;
     s->on_stopped = on_stopped;
     s->stopped_arg = arg;
-    LIST_FOREACH(&s->listeners, n)
-    {
+    LIST_FOREACH (&s->listeners, n) {
         rpc_listener_close(LIST_ENTRY(n, struct rpc_listener, node));
     }
-    LIST_FOREACH(&s->conns, n)
-    {
+    LIST_FOREACH (&s->conns, n) {
         rpc_conn_drain(LIST_ENTRY(n, struct rpc_conn, node));
     }
     if (list_is_empty(&s->conns)) {

@@ -55,7 +55,7 @@ static void help_flag(struct buf *out, const struct flag_spec *s)
 void flags_help(struct buf *out)
 {
     for (int g = 0; g < FLAG_GROUP_COUNT; g++) {
-        buf_printf(out, "%s%s:\n", g == 0 ? "\n" : "\n", group_titles[g]);
+        buf_printf(out, "\n%s:\n", group_titles[g]);
         for (size_t i = 0; i < FLAG_COUNT; i++) {
             const struct flag_spec *s = flag_spec((enum flag_id)i);
             if ((int)s->group == g) {

@@ -259,6 +259,18 @@ int mf_hash_kv(struct member_fixture *m, int64_t rev, struct mvcc_hash_value *ou
     return err;
 }
 
+/* The first part is durable and applied while the WAL stands still before the rest. */
+static void wal_slow(struct member_fixture *m, struct asked *first)
+{
+    uint64_t syncs = driver_stats(m->driver)->wal_syncs;
+    while (driver_stats(m->driver)->wal_syncs == syncs && sim_step(sim_of(m->sim))) {
+    }
+    sim_lane_hold(m->sim, ENV_LANE_LOG, true);
+    (void)sim_run_until(sim_of(m->sim), is_answered, first, RUN_MS);
+    mf_wait_ms(m, 250);
+    sim_lane_hold(m->sim, ENV_LANE_LOG, false);
+}
+
 static bool are_answered(void *arg)
 {
     const struct asked *a = arg;
@@ -277,6 +289,9 @@ int mf_put_burst(struct member_fixture *m, const char *prefix, const char *value
     struct asked *a = mem_zalloc((count + 1) * sizeof(*a));
     int err = 0;
     *acked = 0;
+    if (m->is_wal_slow) {
+        (void)sim_run_ready(sim_of(m->sim)); /* the log lane is idle */
+    }
     for (size_t i = 0; i < count; i++) {
         char key[64];
         struct buf body = BUF_INIT;
@@ -288,6 +303,13 @@ int mf_put_burst(struct member_fixture *m, const char *prefix, const char *value
         a[i].req.body = buf_slice(&body);
         driver_submit(m->driver, &a[i].req);
         buf_deinit(&body);
+        /* The turn's end: the first part goes to the log lane alone. */
+        while (m->is_wal_slow && i == 0 && sim_lane_jobs(m->sim, ENV_LANE_LOG) == 0 &&
+               sim_step(sim_of(m->sim))) {
+        }
+    }
+    if (m->is_wal_slow) {
+        wal_slow(m, &a[0]);
     }
     if (!sim_run_until(sim_of(m->sim), are_answered, a, RUN_MS)) {
         (void)run_down(m);

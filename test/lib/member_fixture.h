@@ -27,6 +27,7 @@ struct member_fixture {
     struct env env;              /* the same with the disk of the test */
     struct driver *driver;       /* NULL: not running */
     struct driver_config config; /* may be changed before mf_start */
+    bool is_wal_slow;            /* bursts: the log lane stands still for 250 ms behind them */
     bool is_ready;
     bool is_failed;
     bool is_stopped;

@@ -55,8 +55,7 @@ static void fake_fill(struct env_rand *r, void *out, size_t len)
 static void fake_stop(struct env_exec *e, struct env_timer *t)
 {
     (void)e;
-    LIST_FOREACH(&world.timers, n)
-    {
+    LIST_FOREACH (&world.timers, n) {
         struct armed *a = LIST_ENTRY(n, struct armed, node);
         if (a->timer == t) {
             list_remove(n);
@@ -104,8 +103,7 @@ static void pass(uint64_t ms)
     run_deferred();
     for (;;) {
         struct armed *next = NULL;
-        LIST_FOREACH(&world.timers, n)
-        {
+        LIST_FOREACH (&world.timers, n) {
             struct armed *a = LIST_ENTRY(n, struct armed, node);
             if (a->at_ms <= end && (next == NULL || a->at_ms < next->at_ms)) {
                 next = a;

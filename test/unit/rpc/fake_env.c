@@ -266,8 +266,7 @@ static bool conn_step(struct fake_conn *c)
 bool fake_env_turn(struct fake_env *f)
 {
     bool did = false;
-    LIST_FOREACH(&f->conns, n)
-    {
+    LIST_FOREACH (&f->conns, n) {
         did = conn_step(LIST_ENTRY(n, struct fake_conn, node)) || did;
     }
     size_t count = f->deferred_count;
@@ -293,8 +292,7 @@ void fake_env_settle(struct fake_env *f)
 static struct env_timer *timer_next(struct fake_env *f)
 {
     struct env_timer *best = NULL;
-    LIST_FOREACH(&f->timers, n)
-    {
+    LIST_FOREACH (&f->timers, n) {
         struct env_timer *t = LIST_ENTRY(n, struct env_timer, node);
         if (best == NULL || (uintptr_t)t->impl < (uintptr_t)best->impl) {
             best = t;
