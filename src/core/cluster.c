@@ -24,6 +24,9 @@ void core_soft_state(struct core *c, uint64_t leader, enum raft_role role)
     } else if (role != RAFT_LEADER && was_leader) {
         lessor_demote(c->lessor);
     }
+    if (leader != 0) {
+        core_propose_unled(c);
+    }
     core_cluster_tick(c);
 }
 
