@@ -134,8 +134,8 @@ static int validate_count(const uint8_t *p, size_t len, struct why *why)
 /* Elements that share bytes: rewritten, such a page could grow without bound. */
 static int validate_total(uint64_t total, size_t len, struct why *why)
 {
-    return total <= len ? 0 : why_set(why, "elements of %llu bytes overlap",
-                                      (unsigned long long)total);
+    return total <= len ? 0
+                        : why_set(why, "elements of %llu bytes overlap", (unsigned long long)total);
 }
 
 static int validate_leaf_bounds(const uint8_t *p, size_t len, bool is_inline, struct why *why)

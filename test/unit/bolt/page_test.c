@@ -9,24 +9,25 @@
 
 /* storage-formats 1.2: a fresh server after 9 transactions. */
 static const uint8_t golden_meta[META_PAGE_BYTES] = {
-    0x01, 0, 0, 0, 0, 0, 0, 0, 0x04, 0, 0, 0, 0, 0, 0, 0,
-    0xed, 0xda, 0x0c, 0xed, 0x02, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0,
-    0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x05, 0, 0, 0, 0, 0, 0, 0,
-    0x09, 0, 0, 0, 0, 0, 0, 0, 0x2d, 0xc7, 0x21, 0xa3, 0x93, 0x6a, 0x2b, 0xd6,
+    0x01, 0,    0,    0,    0,    0,    0,    0,    0x04, 0,    0,    0,    0,    0,    0,    0,
+    0xed, 0xda, 0x0c, 0xed, 0x02, 0,    0,    0,    0,    0x10, 0,    0,    0,    0,    0,    0,
+    0x02, 0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x05, 0,    0,    0,    0,    0,    0,    0,
+    0x09, 0,    0,    0,    0,    0,    0,    0,    0x2d, 0xc7, 0x21, 0xa3, 0x93, 0x6a, 0x2b, 0xd6,
 };
 
 /* storage-formats 1.3, cut to its first two elements: inline buckets alarm (empty) and auth. */
 static const uint8_t golden_leaf[] = {
-    0x02, 0, 0, 0, 0, 0, 0, 0, 0x02, 0, 0x02, 0, 0, 0, 0, 0,
-    0x01, 0, 0, 0, 0x20, 0, 0, 0, 0x05, 0, 0, 0, 0x20, 0, 0, 0,
-    0x01, 0, 0, 0, 0x35, 0, 0, 0, 0x04, 0, 0, 0, 0x44, 0, 0, 0,
-    'a', 'l', 'a', 'r', 'm', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0, 0, 0, 0,
-    'a', 'u', 't', 'h', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0, 0x01, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0x10, 0, 0, 0, 0x0c, 0, 0, 0, 0x08, 0, 0, 0,
-    'a', 'u', 't', 'h', 'R', 'e', 'v', 'i', 's', 'i', 'o', 'n', 0, 0, 0, 0, 0, 0, 0, 1,
+    0x02, 0,    0,   0,    0,    0,    0,   0,   0x02, 0,   0x02, 0,   0,    0,    0,   0,
+    0x01, 0,    0,   0,    0x20, 0,    0,   0,   0x05, 0,   0,    0,   0x20, 0,    0,   0,
+    0x01, 0,    0,   0,    0x35, 0,    0,   0,   0x04, 0,   0,    0,   0x44, 0,    0,   0,
+    'a',  'l',  'a', 'r',  'm',  0,    0,   0,   0,    0,   0,    0,   0,    0,    0,   0,
+    0,    0,    0,   0,    0,    0,    0,   0,   0,    0,   0,    0,   0,    0x02, 0,   0,
+    0,    0,    0,   0,    0,    'a',  'u', 't', 'h',  0,   0,    0,   0,    0,    0,   0,
+    0,    0,    0,   0,    0,    0,    0,   0,   0,    0,   0,    0,   0,    0,    0,   0,
+    0,    0x02, 0,   0x01, 0,    0,    0,   0,   0,    0,   0,    0,   0,    0x10, 0,   0,
+    0,    0x0c, 0,   0,    0,    0x08, 0,   0,   0,    'a', 'u',  't', 'h',  'R',  'e', 'v',
+    'i',  's',  'i', 'o',  'n',  0,    0,   0,   0,    0,   0,    0,   1,
 };
 
 static void meta_golden(void **state)
@@ -124,9 +125,9 @@ static void branch_bytes(void **state)
 {
     (void)state;
     static const uint8_t want[] = {
-        7, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0, 0, /* page 7, branch, 2 */
-        32, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 17, 0, 0, 0, 2, 0, 0, 0,
-        4, 0, 0, 0, 0, 0, 0, 0, 'a', 'b', 'c'};
+        7,  0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0,   0, /* page 7, branch, 2 */
+        32, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0,   0,   17, 0,
+        0,  0, 2, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 'a', 'b', 'c'};
     uint8_t page[1024] = {0};
     struct page_builder b;
     struct why why;
@@ -195,10 +196,10 @@ static void inline_refused(void **state)
         memset(page, 0, sizeof(page));
         memcpy(page, golden_leaf, sizeof(golden_leaf));
         switch (i) {
-        case 0: page[at] = 1; break;              /* a bucket in an inline bucket */
-        case 1: page[at + 12] = 9; break;         /* a value beyond the image */
+        case 0: page[at] = 1; break;      /* a bucket in an inline bucket */
+        case 1: page[at + 12] = 9; break; /* a value beyond the image */
         case 2: page[at - 8] = PAGE_BRANCH; break;
-        default: page[at - 6] = 2; break;         /* an element that does not fit */
+        default: page[at - 6] = 2; break; /* an element that does not fit */
         }
         assert_int_equal(page_validate(page, sizeof(page), 2, 5, &why), ERR_CORRUPT);
     }
@@ -240,10 +241,10 @@ static void search_equals_scan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(meta_golden),    cmocka_unit_test(meta_refused),
-        cmocka_unit_test(meta_choice),    cmocka_unit_test(meta_bounds),
-        cmocka_unit_test(leaf_golden),    cmocka_unit_test(branch_bytes),
-        cmocka_unit_test(gate_refuses),   cmocka_unit_test(inline_refused),
+        cmocka_unit_test(meta_golden),        cmocka_unit_test(meta_refused),
+        cmocka_unit_test(meta_choice),        cmocka_unit_test(meta_bounds),
+        cmocka_unit_test(leaf_golden),        cmocka_unit_test(branch_bytes),
+        cmocka_unit_test(gate_refuses),       cmocka_unit_test(inline_refused),
         cmocka_unit_test(search_equals_scan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -223,7 +223,8 @@ static void run_tx(struct world *w)
 
 static void run_world(uint64_t seed, uint32_t page_size)
 {
-    struct world w = {.disk = sim_disk_create(), .now = calloc(1, sizeof(struct model)),
+    struct world w = {.disk = sim_disk_create(),
+                      .now = calloc(1, sizeof(struct model)),
                       .committed = calloc(1, sizeof(struct model))};
     prng_init(&w.rng, seed);
     w.db = fixture_db(w.disk, page_size);
@@ -286,8 +287,8 @@ static void delete_fails_whole(void **state)
         for (unsigned i = 0; i < 1500; i++) {
             char key[16];
             int n = snprintf(key, sizeof(key), "%06u", i);
-            assert_int_equal(bolt_bucket_put(b, slice_make(key, (size_t)n), SLICE_LIT("0123456789")),
-                             0);
+            assert_int_equal(
+                bolt_bucket_put(b, slice_make(key, (size_t)n), SLICE_LIT("0123456789")), 0);
         }
         assert_int_equal(bolt_tx_commit(tx), 0);
         tx = fixture_begin(db, true);
@@ -468,9 +469,9 @@ static void refused_arguments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nested_buckets),       cmocka_unit_test(delete_inner_then_outer),
-        cmocka_unit_test(delete_fails_whole),   cmocka_unit_test(cursor_among_changes),
-        cmocka_unit_test(inline_limit),         cmocka_unit_test(refused_arguments),
+        cmocka_unit_test(nested_buckets),     cmocka_unit_test(delete_inner_then_outer),
+        cmocka_unit_test(delete_fails_whole), cmocka_unit_test(cursor_among_changes),
+        cmocka_unit_test(inline_limit),       cmocka_unit_test(refused_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
