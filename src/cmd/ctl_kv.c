@@ -300,7 +300,7 @@ static void *grow(struct arena *a, void *list, size_t count, size_t *cap, size_t
 static int read_compares(struct txn_input *in, struct wire_txn_req *txn)
 {
     struct arena *a = &in->c->cli->arena;
-    struct slice line;
+    struct slice line = {0};
     size_t cap = 0;
     int rc;
     prompt(in, "compares:");
@@ -318,7 +318,7 @@ static int read_compares(struct txn_input *in, struct wire_txn_req *txn)
 static int read_ops(struct txn_input *in, struct wire_op **ops, size_t *count)
 {
     struct arena *a = &in->c->cli->arena;
-    struct slice line;
+    struct slice line = {0};
     size_t cap = 0;
     int rc;
     while ((rc = next_line(in, &line)) == 0 && line.len > 0) {

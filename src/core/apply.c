@@ -157,9 +157,10 @@ bool core_apply_some(struct core *c)
         count++;
     }
     if (count > 0) {
-        raft_index reached = c->applied;
 #ifdef CAIRN_MUTANT_SEAL_PAST_DURABLE /* test/crash proves that this is found */
-        reached = raft_log_last_index(c->raft);
+        raft_index reached = raft_log_last_index(c->raft);
+#else
+        raft_index reached = c->applied;
 #endif
         backend_seal(c->backend, reached, c->applied_term, c->now_ms);
         tell_raft(c);

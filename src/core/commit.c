@@ -110,9 +110,10 @@ void core_batch_maybe(struct core *c)
     }
     bool is_wanted = c->wants_commit || c->is_stopping || c->save_stage == CORE_SAVE_WAITS ||
                      backend_is_full(c->backend);
-    uint64_t durable = c->durable;
 #ifdef CAIRN_MUTANT_SEAL_PAST_DURABLE
-    durable = UINT64_MAX; /* test/crash proves that this is found */
+    uint64_t durable = UINT64_MAX; /* test/crash proves that this is found */
+#else
+    uint64_t durable = c->durable;
 #endif
     c->batch = backend_batch_take(c->backend, durable, c->now_ms, is_wanted);
     c->batch_running = c->batch;

@@ -283,5 +283,5 @@ size_t os_time_format(int64_t wall_ns, char *out, size_t cap)
                 ? snprintf(out + n, cap - (size_t)n, "Z")
                 : snprintf(out + n, cap - (size_t)n, "%c%02ld%02ld", minutes < 0 ? '-' : '+',
                            labs(minutes) / 60, labs(minutes) % 60);
-    return (size_t)(n + m);
+    return (size_t)n + (size_t)m;
 }

@@ -189,7 +189,7 @@ int os_child_wait(int pid, int *out_status)
 
 int os_spawn_wait(char *const argv[], const char *const env_extra[], int *out_status)
 {
-    int pid;
+    int pid = -1;
     int err = os_spawn(argv, env_extra, &pid);
     return err != 0 ? err : os_child_wait(pid, out_status);
 }

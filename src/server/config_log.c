@@ -4,11 +4,16 @@
  */
 #include <string.h>
 
+#include "base/gotext.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "os/os.h"
 #include "server/config.h"
-#include "base/version.h"
+
+#define QUOTA_NAME "v3-applier"
+#define QUOTA_BYTES_ADVISED 8589934592 /* above: a warning */
+enum { REQUEST_BYTES_ADVISED = 10 << 20 };
 
 static void append_text(struct buf *out, const char *key, const char *text)
 {
@@ -29,6 +34,12 @@ static void append_list(struct buf *out, const char *key, const char *commas)
         p += len + (end != NULL);
     }
     buf_append_byte(out, ']');
+}
+
+static void append_strs(struct buf *out, const char *key, const struct strs *s)
+{
+    buf_printf(out, ",\"%s\":", key);
+    strs_json(out, s);
 }
 
 static void append_ns(struct buf *out, const char *key, int64_t ns)
@@ -56,10 +67,11 @@ static void append_flag(struct buf *out, const struct flags *f, const char *key,
     case FLAG_INT:
     case FLAG_UINT:
     case FLAG_UINT32: append_number(out, key, flag_int(f, id)); break;
-    case FLAG_URLS: append_list(out, key, flag_text(f, id)); break;
     case FLAG_STRING:
     case FLAG_CHOICE:
+    case FLAG_ORIGINS:
     case FLAG_STRINGS:
+    case FLAG_URLS:
     case FLAG_GATES: append_text(out, key, flag_text(f, id)); break;
     }
 }
@@ -89,11 +101,11 @@ static void append_member(struct buf *out, const struct config *c, bool is_initi
 static void append_cluster(struct buf *out, const struct config *c, bool is_initialized)
 {
     const struct flags *f = c->flags;
-    append_flag(out, f, "initial-advertise-peer-urls", FLAG_ID_INITIAL_ADVERTISE_PEER_URLS);
-    append_flag(out, f, "listen-peer-urls", FLAG_ID_LISTEN_PEER_URLS);
-    append_flag(out, f, "advertise-client-urls", FLAG_ID_ADVERTISE_CLIENT_URLS);
-    append_flag(out, f, "listen-client-urls", FLAG_ID_LISTEN_CLIENT_URLS);
-    append_flag(out, f, "listen-metrics-urls", FLAG_ID_LISTEN_METRICS_URLS);
+    append_strs(out, "initial-advertise-peer-urls", &c->advertise_peer_urls);
+    append_strs(out, "listen-peer-urls", &c->listen_peer);
+    append_strs(out, "advertise-client-urls", &c->advertise_client_urls);
+    append_strs(out, "listen-client-urls", &c->listen_client);
+    append_strs(out, "listen-metrics-urls", &c->listen_metrics);
     append_text(out, "local-address", "");
     append_list(out, "cors", flag_text(f, FLAG_ID_CORS));
     append_list(out, "host-whitelist", flag_text(f, FLAG_ID_HOST_WHITELIST));
@@ -105,12 +117,16 @@ static void append_cluster(struct buf *out, const struct config *c, bool is_init
     append_flag(out, f, "max-request-bytes", FLAG_ID_MAX_REQUEST_BYTES);
     append_flag(out, f, "max-concurrent-streams", FLAG_ID_MAX_CONCURRENT_STREAMS);
     append_flag(out, f, "pre-vote", FLAG_ID_PRE_VOTE);
-    append_flag(out, f, "feature-gates", FLAG_ID_FEATURE_GATES);
+    struct buf gates = BUF_INIT;
+    gates_text(flag_text(f, FLAG_ID_FEATURE_GATES), &gates);
+    append_text(out, "feature-gates", buf_cstr(&gates));
+    buf_deinit(&gates);
 }
 
 static void append_rest(struct buf *out, const struct flags *f)
 {
-    append_bool(out, "initial-corrupt-check", false);
+    append_bool(out, "initial-corrupt-check",
+                gate_is_on(flag_text(f, FLAG_ID_FEATURE_GATES), "InitialCorruptCheck"));
     append_flag(out, f, "corrupt-check-time-interval", FLAG_ID_CORRUPT_CHECK_TIME);
     append_flag(out, f, "compact-check-time-interval", FLAG_ID_COMPACT_HASH_CHECK_TIME);
     append_flag(out, f, "auto-compaction-mode", FLAG_ID_AUTO_COMPACTION_MODE);
@@ -135,9 +151,10 @@ static void append_rest(struct buf *out, const struct flags *f)
 }
 
 /* All fields at once: they are text of our own, in etcd's order. */
-static void log_starting(const struct config *c, bool is_initialized)
+void config_log_starting(const struct config *c, bool is_initialized)
 {
     struct buf out = BUF_INIT;
+    log_json_string(&out, VERSION_ETCD, strlen(VERSION_ETCD));
     append_text(&out, "git-sha", VERSION_GIT_SHA);
     append_text(&out, "go-version", VERSION_GO);
     append_text(&out, "go-os", "linux");
@@ -147,40 +164,77 @@ static void log_starting(const struct config *c, bool is_initialized)
     append_member(&out, c, is_initialized);
     append_cluster(&out, c, is_initialized);
     append_rest(&out, c->flags);
-    struct buf first = BUF_INIT;
-    log_json_string(&first, VERSION_ETCD, strlen(VERSION_ETCD));
-    buf_append_slice(&first, buf_slice(&out));
-    log_info("starting an etcd server", LOG_JSON("etcd-version", buf_cstr(&first)));
-    buf_deinit(&first);
+    log_info("starting an etcd server", LOG_JSON("etcd-version", buf_cstr(&out)));
     buf_deinit(&out);
+    uint64_t bytes = flag_uint(c->flags, FLAG_ID_MAX_REQUEST_BYTES);
+    if (bytes > REQUEST_BYTES_ADVISED) {
+        struct buf size = BUF_INIT;
+        gotext_size(&size, bytes);
+        log_warn("exceeded recommended request limit", LOG_U64("max-request-bytes", bytes),
+                 LOG_STR("max-request-size", buf_cstr(&size)),
+                 LOG_U64("recommended-request-bytes", REQUEST_BYTES_ADVISED),
+                 LOG_STR("recommended-request-size", "10 MB"));
+        buf_deinit(&size);
+    }
 }
 
-void config_log_start(const struct config *c, char *const *argv, size_t count, bool is_initialized)
+void config_log_listeners(const struct config *c)
 {
     const struct flags *f = c->flags;
-    log_info("Running: ", LOG_STRS("args", argv, count));
-    if (flag_text(f, FLAG_ID_DATA_DIR)[0] == 0) {
-        log_warn("'data-dir' was empty; using default", LOG_STR("data-dir", c->data_dir));
+    bool has_port = flag_bool(f, FLAG_ID_SOCKET_REUSE_PORT);
+    bool has_address = flag_bool(f, FLAG_ID_SOCKET_REUSE_ADDRESS);
+    if (has_port || has_address) {
+        log_info("configuring socket options", LOG_BOOL("reuse-address", has_address),
+                 LOG_BOOL("reuse-port", has_port));
     }
-    if (is_initialized) {
-        log_info("server has already been initialized", LOG_STR("data-dir", c->data_dir),
-                 LOG_STR("dir-type", "member"));
+    log_info("configuring peer listeners",
+             LOG_STRS("listen-peer-urls", c->listen_peer.items, c->listen_peer.count));
+    log_info("configuring client listeners",
+             LOG_STRS("listen-client-urls", c->listen_client.items, c->listen_client.count));
+}
+
+static void log_quota(int64_t quota)
+{
+    struct buf size = BUF_INIT;
+    gotext_size(&size, quota <= 0 ? LIMIT_QUOTA_BYTES_DEFAULT : (uint64_t)quota);
+    if (quota < 0) {
+        log_info("disabled backend quota", LOG_STR("quota-name", QUOTA_NAME),
+                 LOG_I64("quota-size-bytes", quota));
+    } else if (quota == 0) {
+        log_info("enabled backend quota with default value", LOG_STR("quota-name", QUOTA_NAME),
+                 LOG_I64("quota-size-bytes", LIMIT_QUOTA_BYTES_DEFAULT),
+                 LOG_STR("quota-size", buf_cstr(&size)));
     } else {
-        log_info("Initialize and start etcd server", LOG_STR("data-dir", c->data_dir),
-                 LOG_STR("dir-type", "empty"));
+        if (quota > QUOTA_BYTES_ADVISED) {
+            log_warn("quota exceeds the maximum value", LOG_STR("quota-name", QUOTA_NAME),
+                     LOG_I64("quota-size-bytes", quota), LOG_STR("quota-size", buf_cstr(&size)),
+                     LOG_I64("quota-maximum-size-bytes", QUOTA_BYTES_ADVISED),
+                     LOG_STR("quota-maximum-size", "8.6 GB"));
+        }
+        log_info("enabled backend quota", LOG_STR("quota-name", QUOTA_NAME),
+                 LOG_I64("quota-size-bytes", quota), LOG_STR("quota-size", buf_cstr(&size)));
     }
-    if (flag_text(f, FLAG_ID_LISTEN_CLIENT_HTTP_URLS)[0] == 0) {
-        log_warn("Running http and grpc server on single port. This is not recommended for "
-                 "production.");
-    }
-    if (strcmp(flag_text(f, FLAG_ID_NAME), "default") == 0) {
-        log_warn(
-            "it isn't recommended to use default name, please set a value for --name. Note that "
-            "etcd might run into issue when multiple members have the same default name",
-            LOG_STR("name", "default"));
-    }
+    buf_deinit(&size);
+}
+
+void config_log_serving(const struct config *c, uint64_t member_id)
+{
+    log_quota(flag_int(c->flags, FLAG_ID_QUOTA_BACKEND_BYTES));
+    log_info("now serving peer/client/metrics", LOG_HEX("local-member-id", member_id),
+             LOG_STRS("initial-advertise-peer-urls", c->advertise_peer_urls.items,
+                      c->advertise_peer_urls.count),
+             LOG_STRS("listen-peer-urls", c->listen_peer.items, c->listen_peer.count),
+             LOG_STRS("advertise-client-urls", c->advertise_client_urls.items,
+                      c->advertise_client_urls.count),
+             LOG_STRS("listen-client-urls", c->listen_client.items, c->listen_client.count),
+             LOG_STRS("listen-metrics-urls", c->listen_metrics.items, c->listen_metrics.count));
+}
+
+void config_log_closing(const struct config *c, const char *msg)
+{
     log_info(
-        "configuring client listeners",
-        LOG_STRS("listen-client-urls", (void *)c->listen_client.items, c->listen_client.count));
-    log_starting(c, is_initialized);
+        msg, LOG_STR("name", flag_text(c->flags, FLAG_ID_NAME)), LOG_STR("data-dir", c->data_dir),
+        LOG_STRS("advertise-peer-urls", c->advertise_peer_urls.items, c->advertise_peer_urls.count),
+        LOG_STRS("advertise-client-urls", c->advertise_client_urls.items,
+                 c->advertise_client_urls.count));
 }

@@ -57,6 +57,10 @@ static int parse_choice(const struct flag_spec *s, const char *text, struct buf 
         }
         if (end == NULL) {
             buf_append_cstr(reason, "invalid value");
+            if (s == &specs[FLAG_ID_V2_DEPRECATION]) {
+                buf_append_byte(reason, ' ');
+                gotext_quote(reason, slice_cstr(text));
+            }
             return ERR_INVALID;
         }
         p = end + 1;
@@ -83,14 +87,22 @@ static int parse_number(const struct flag_spec *s, const char *text, int64_t *ou
         break;
     case FLAG_INT: err = gotext_parse_int(t, 0, 64, out); break;
     case FLAG_UINT:
+        err = gotext_parse_uint(t, 0, 64, &u);
+        *out = (int64_t)u;
+        break;
     case FLAG_UINT32:
-        err = gotext_parse_uint(t, 0, s->type == FLAG_UINT32 ? 32 : 64, &u);
+        err = gotext_parse_uint(t, 0, 32, &u);
+        if (err != 0) {
+            gotext_num_error(reason, "ParseUint", t, err);
+            return ERR_INVALID;
+        }
         *out = (int64_t)u;
         break;
     case FLAG_DURATION: err = gotext_parse_duration(t, out); break;
     case FLAG_STRING:
     case FLAG_CHOICE:
     case FLAG_URLS:
+    case FLAG_ORIGINS:
     case FLAG_STRINGS:
     case FLAG_GATES: break;
     }
@@ -109,7 +121,8 @@ static int parse_text(const struct flag_spec *s, const char *text, struct buf *o
         buf_append_cstr(out, text);
         return gates_check(text, reason);
     }
-    if (s->type == FLAG_URLS && text[0] != 0) {
+    if ((s->type == FLAG_URLS && text[0] != 0) ||
+        (s->type == FLAG_ORIGINS && strcmp(text, "*") != 0)) {
         struct strs urls = {0};
         int err = urls_parse_list(text, &urls, reason);
         if (err == 0) {
@@ -129,14 +142,20 @@ int flag_set(struct flags *f, enum flag_id id, const char *text, enum flag_sourc
     struct flag_value *v = &f->values[id];
     struct buf uniform = BUF_INIT;
     int64_t number = 0;
+    if (s->type == FLAG_URLS && text[0] == 0) {
+        v->source = source; /* given, but the value stays: etcd's way */
+        return 0;
+    }
     int err = parse_text(s, text, &uniform, reason);
     if (err == 0) {
         err = parse_number(s, text, &number, reason);
     }
     if (err == 0) {
         if (s->type == FLAG_GATES && v->source == source && v->text[0] != 0) {
-            buf_append_byte(&uniform, ','); /* repeated gates add up */
-            buf_append_cstr(&uniform, v->text);
+            struct buf sum = BUF_INIT; /* repeated gates add up */
+            buf_printf(&sum, "%s,%s", v->text, buf_cstr(&uniform));
+            buf_deinit(&uniform);
+            uniform = sum;
         }
         mem_free(v->text);
         v->text = mem_strdup(buf_cstr(&uniform));
@@ -237,6 +256,21 @@ static bool is_ignored(const char *name, size_t len)
     return false;
 }
 
+static bool is_ignored_variable(const char *name)
+{
+    for (size_t i = 0; strncmp(name, "ETCD_", 5) == 0 && i < ARRAY_LEN(ignored_names); i++) {
+        const char *a = name + 5, *b = ignored_names[i];
+        while (*a != 0 && *a == (*b == '-' ? '_' : (*b >= 'a' && *b <= 'z' ? *b - 32 : *b))) {
+            a++;
+            b++;
+        }
+        if (*a == 0 && *b == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int set_from_command(struct flags *f, enum flag_id id, const char *text, struct buf *error)
 {
     struct buf reason = BUF_INIT;
@@ -318,18 +352,21 @@ int flags_parse(struct flags *f, char *const *argv, size_t count, struct buf *er
 int flags_env(struct flags *f, const char *name, const char *value, struct buf *error)
 {
     struct buf env = BUF_INIT;
-    int err = ERR_NOT_FOUND;
+    int err = value[0] != 0 && is_ignored_variable(name) ? 0 : ERR_NOT_FOUND;
     for (size_t i = 0; err == ERR_NOT_FOUND && i < FLAG_COUNT; i++) {
         enum flag_id id = (enum flag_id)i;
         buf_clear(&env);
         flag_env_name(id, &env);
-        if (value[0] == 0 || id == FLAG_ID_HELP || id == FLAG_ID_VERSION ||
+        if (id == FLAG_ID_HELP || id == FLAG_ID_VERSION ||
             !slice_equal_cstr(buf_slice(&env), name)) {
             continue;
         }
         if (f->values[i].source == FLAG_BY_COMMAND) {
             err = ERR_EXISTS;
             break;
+        }
+        if (value[0] == 0) {
+            break; /* an empty variable counts as not set */
         }
         struct buf reason = BUF_INIT;
         err = flag_set(f, id, value, FLAG_BY_ENV, &reason);

@@ -26,6 +26,7 @@ enum flag_type {
     FLAG_UINT32,
     FLAG_DURATION,
     FLAG_URLS,
+    FLAG_ORIGINS, /* URLs, or * */
     FLAG_STRINGS,
     FLAG_GATES,
 };
@@ -79,12 +80,13 @@ const struct flag_spec *flag_spec(enum flag_id id);
 void flags_init(struct flags *f);
 void flags_deinit(struct flags *f);
 
-/* argv without the program.  ERR_INVALID: usage error, exit 2 (1 for a word that is no flag:
- * ERR_UNSUPPORTED). ERR_END: --help or -h. */
+/* argv without the program.  ERR_INVALID: usage error, exit 2.  ERR_UNSUPPORTED: a word that is no
+ * flag, exit 1 by way of the log.  ERR_END: --help or -h. */
 MUST_USE int flags_parse(struct flags *f, char *const *argv, size_t count, struct buf *error);
 /* One variable; ERR_NOT_FOUND: no flag of that name; ERR_EXISTS: its flag was given too. */
 MUST_USE int flags_env(struct flags *f, const char *name, const char *value, struct buf *error);
-/* A YAML or JSON file; everything else goes back to its default. */
+/* A YAML or JSON file; everything else goes back to its default.  ERR_UNSUPPORTED: etcd says this
+ * text as it is on stderr, not in the log. */
 MUST_USE int flags_file(struct flags *f, struct slice content, struct buf *error);
 
 /* Sets one value; on failure the reason ("parse error", "invalid value", ...) is appended. */
@@ -103,8 +105,15 @@ void flag_env_name(enum flag_id id, struct buf *out);
 /* The synopsis (stderr) and the list of all flags (stdout). */
 void flags_usage(struct buf *out);
 void flags_help(struct buf *out);
+/* cairn(1). */
+void flags_man(struct buf *out);
 
 /* Feature gates (cli.md 1.5): checks a list; 0 or ERR_INVALID with the reason. */
 MUST_USE int gates_check(const char *list, struct buf *reason);
+/* What a checked list says of one gate; where it does not, AllAlpha or AllBeta, then its default.
+ */
+bool gate_is_on(const char *list, const char *name);
+/* The gates that were set, sorted, as the start-up line shows them. */
+void gates_text(const char *list, struct buf *out);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * server/flags_help: the synopsis and the list of flags, out of the table; feature gates.
+ * server/flags_help: the synopsis the list of flags and the man page, out of the table.
  */
 #include <string.h>
 
-#include "base/err.h"
-#include "base/gotext.h"
+#include "base/version.h"
 #include "server/flags.h"
 
 static const char *const group_titles[FLAG_GROUP_COUNT] = {
@@ -56,7 +55,7 @@ static void help_flag(struct buf *out, const struct flag_spec *s)
 void flags_help(struct buf *out)
 {
     for (int g = 0; g < FLAG_GROUP_COUNT; g++) {
-        buf_printf(out, "%s%s:\n", g == 0 ? "\n" : "\n", group_titles[g]);
+        buf_printf(out, "\n%s:\n", group_titles[g]);
         for (size_t i = 0; i < FLAG_COUNT; i++) {
             const struct flag_spec *s = flag_spec((enum flag_id)i);
             if ((int)s->group == g) {
@@ -66,70 +65,83 @@ void flags_help(struct buf *out)
     }
 }
 
-/* ---- feature gates (cli.md 1.5) ---- */
+/* ---- man page ---- */
 
-static const char *const gates[] = {
-    "AllAlpha",
-    "AllBeta",
-    "CompactHashCheck",
-    "InitialCorruptCheck",
-    "LeaseCheckpoint",
-    "LeaseCheckpointPersist",
-    "SetMemberLocalAddr",
-    "StopGRPCServiceOnDefrag",
-    "TxnModeWriteWithSharedBuffer",
-    "FastLeaseKeepAlive",
-    "PriorityRequest",
-};
+static const char man_head[] =
+    ".TH CAIRN 1 \"\" \"Cairn " VERSION_CAIRN "\" \"Cairn\"\n"
+    ".SH NAME\ncairn \\- a member of a replicated key-value store, compatible with etcd\n"
+    ".SH SYNOPSIS\n.B cairn\n.RI [ flags ]\n.br\n.B etcd\n.RI [ flags ]\n"
+    ".SH DESCRIPTION\n"
+    "Runs one member. Flags, variables, configuration file, log lines, exit statuses and files on "
+    "disk are those of etcd 3.7; the program is installed under both names.\n.PP\n"
+    "One or two dashes are the same; a value follows behind a blank or =. A boolean takes a value "
+    "only with =. Lists are separated by commas.\n";
 
-static bool is_gate(struct slice name)
+static const char man_tail[] =
+    ".SH ENVIRONMENT\n"
+    "ETCD_ and the name of a flag in upper case, - turned into _: ETCD_DATA_DIR. A variable whose "
+    "flag is also on the command line ends the program.\n.PP\n"
+    "NOTIFY_SOCKET: gets READY=1 when the member serves.\n"
+    ".SH FILES\n"
+    "DATA-DIR/member/wal: the write-ahead log. DATA-DIR/member/snap/db: the database. "
+    "DATA-DIR/member/snap/*.snap: raft snapshots.\n.PP\n"
+    "A configuration file (--config-file, ETCD_CONFIG_FILE) is a YAML or JSON mapping; with it, "
+    "other "
+    "flags and variables do not count. Durations in it are integers in nanoseconds.\n"
+    ".SH SIGNALS\n"
+    "SIGTERM and SIGINT end the member in order; then it dies by the same signal. Before the "
+    "member "
+    "is ready they kill at once, and so does any other signal at any time: acknowledged writes are "
+    "on the disk.\n"
+    ".SH EXIT STATUS\n0: help or version. 1: wrong configuration, or the member cannot start or go "
+    "on. 2: wrong syntax of the command line.\n"
+    ".SH SEE ALSO\n.BR cairnctl (1),\n.BR cairnutl (1)\n";
+
+/* Text of ours: backslashes and a leading dot or quote would be commands. */
+static void man_text(struct buf *out, const char *text)
 {
-    for (size_t i = 0; i < ARRAY_LEN(gates); i++) {
-        if (slice_equal_cstr(name, gates[i])) {
-            return true;
-        }
+    if (*text == '.' || *text == '\'') {
+        buf_append_cstr(out, "\\&");
     }
-    return false;
+    for (const char *p = text; *p != 0; p++) {
+        if (*p == '\\' || *p == '-') {
+            buf_append_byte(out, '\\');
+        }
+        buf_append_byte(out, (uint8_t)*p);
+    }
 }
 
-static int gate_check(struct slice item, struct buf *reason)
+static void man_flag(struct buf *out, const struct flag_spec *s)
 {
-    const uint8_t *equals = memchr(item.data, '=', item.len);
-    struct slice name =
-        slice_make(item.data, equals == NULL ? item.len : (size_t)(equals - item.data));
-    bool value;
-    if (!is_gate(name)) {
-        buf_append_cstr(reason, "unrecognized feature gate: ");
-        buf_append_slice(reason, name);
-        return ERR_INVALID;
+    buf_append_cstr(out, ".TP\n.B \\-\\-");
+    man_text(out, s->name);
+    buf_append_byte(out, '\n');
+    man_text(out, s->help);
+    if (s->def[0] != 0) {
+        buf_append_cstr(out, " Default: ");
+        man_text(out, s->def);
+        buf_append_byte(out, '.');
     }
-    if (equals == NULL) {
-        buf_append_cstr(reason, "missing bool value for ");
-        buf_append_slice(reason, name);
-        return ERR_INVALID;
+    if (s->support != FLAG_WORKS) {
+        buf_append_cstr(out, s->support == FLAG_REFUSED
+                                 ? " Not in this release: only the default is accepted."
+                                 : " No effect in this release.");
     }
-    struct slice text = slice_skip(item, name.len + 1);
-    int err = gotext_parse_bool(text, &value);
-    if (err != 0) {
-        buf_append_cstr(reason, "invalid value of ");
-        buf_append_slice(reason, item);
-        buf_append_cstr(reason, ", err: ");
-        gotext_num_error(reason, "ParseBool", text, err);
-        return ERR_INVALID;
-    }
-    return 0;
+    buf_append_byte(out, '\n');
 }
 
-int gates_check(const char *list, struct buf *reason)
+void flags_man(struct buf *out)
 {
-    int err = 0;
-    while (err == 0 && *list != 0) {
-        const char *end = strchr(list, ',');
-        size_t len = end == NULL ? strlen(list) : (size_t)(end - list);
-        if (len > 0) {
-            err = gate_check(slice_make(list, len), reason);
+    buf_append_cstr(out, man_head);
+    buf_append_cstr(out, ".SH OPTIONS\n");
+    for (int g = 0; g < FLAG_GROUP_COUNT; g++) {
+        buf_printf(out, ".SS %s\n", group_titles[g]);
+        for (size_t i = 0; i < FLAG_COUNT; i++) {
+            const struct flag_spec *s = flag_spec((enum flag_id)i);
+            if ((int)s->group == g) {
+                man_flag(out, s);
+            }
         }
-        list += len + (end != NULL);
     }
-    return err;
+    buf_append_cstr(out, man_tail);
 }

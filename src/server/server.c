@@ -80,6 +80,9 @@ int server_probe_listen(struct env *env, const struct server_config *config,
     for (size_t k = 0; err == 0 && k < ARRAY_LEN(all); k++) {
         struct env_listener *l[SERVER_URLS_MAX] = {NULL};
         err = bind_urls(env, config, all[k], l, text);
+        if (err != 0 && all[k] == &config->peer_urls) {
+            log_error("creating peer listener failed", LOG_STR("error", text));
+        }
         for (size_t i = 0; i < SERVER_URLS_MAX; i++) {
             if (l[i] != NULL) {
                 l[i]->ops->close(l[i]);
@@ -142,11 +145,23 @@ static void close_peer_listeners(struct server *s)
 
 static void log_serving(const struct server *s)
 {
-    for (size_t i = 0; i < s->config.client_urls.count; i++) {
-        log_info("ready to serve client requests");
+    size_t grpc = s->config.client_urls.count, http = s->config.client_http_urls.count;
+    for (size_t i = 0; i < grpc + http; i++) {
+        const char *traffic = i >= grpc ? "http" : http > 0 ? "grpc" : "grpc+http";
         log_info("serving client traffic insecurely; this is strongly discouraged!",
-                 LOG_STR("traffic", s->config.client_http_urls.count > 0 ? "grpc" : "grpc+http"),
+                 LOG_STR("traffic", traffic),
                  LOG_STR("address", rpc_listener_name(s->listeners[i])));
+    }
+}
+
+static void notify_init(void)
+{
+    log_info("notifying init daemon");
+    int err = os_sd_notify("READY=1");
+    if (err == 0 || err == ERR_NOT_FOUND) { /* etcd says it without systemd too */
+        log_info("successfully notified init daemon");
+    } else {
+        log_error("failed to notify systemd for readiness", LOG_STR("error", os_last_text_go()));
     }
 }
 
@@ -154,12 +169,13 @@ static void on_ready(void *arg)
 {
     struct server *s = arg;
     s->is_ready = true;
-    log_info("grpc service status changed", LOG_STR("service", ""), LOG_STR("status", "SERVING"));
-    log_info("notifying init daemon");
-    if (os_sd_notify("READY=1") == 0) {
-        log_info("successfully notified init daemon");
+    for (size_t i = 0; i < s->config.client_urls.count + s->config.client_http_urls.count; i++) {
+        log_info("ready to serve client requests");
     }
+    notify_init();
+    log_info("grpc service status changed", LOG_STR("service", ""), LOG_STR("status", "SERVING"));
     log_serving(s);
+    s->config.on_ready(s->arg);
 }
 
 static void finish_maybe(struct server *s)
@@ -193,12 +209,34 @@ static void on_fatal(void *arg, int err, const char *text)
     server_stop(s);
 }
 
+/* Leadership has nobody to go to. */
+static void log_no_transfer(struct server *s)
+{
+    struct core_status st;
+    core_status(driver_core(s->driver), &st);
+    if (st.raft.role == RAFT_LEADER) {
+        log_info("skipped leadership transfer for single voting member cluster",
+                 LOG_HEX("local-member-id", server_member_id(s)),
+                 LOG_HEX("current-leader-member-id", st.leader));
+    } else {
+        log_info("skipped leadership transfer; local server is not leader",
+                 LOG_HEX("local-member-id", server_member_id(s)),
+                 LOG_HEX("current-leader-member-id", st.leader));
+    }
+}
+
+uint64_t server_member_id(const struct server *s)
+{
+    return core_member_id(driver_core(s->driver));
+}
+
 void server_stop(struct server *s)
 {
     if (s->is_stopping) {
         return;
     }
     s->is_stopping = true;
+    log_no_transfer(s);
     close_peer_listeners(s);
     for (size_t i = 0; i < s->listener_count; i++) {
         rpc_listener_close(s->listeners[i]);

@@ -34,6 +34,7 @@ struct server_config {
     bool reuse_port;
     bool reuse_address;
     bool is_metrics_extensive;
+    void (*on_ready)(void *arg); /* the member serves; arg of server_create */
 };
 
 struct server;
@@ -46,6 +47,7 @@ MUST_USE int server_create(struct env *env, const struct server_config *config,
                            void (*on_end)(void *arg, int rc), void *arg, struct server **out,
                            char text[DRIVER_TEXT_BYTES]);
 void server_stop(struct server *s);
+uint64_t server_member_id(const struct server *s);
 void server_destroy(struct server *s);
 
 #endif
