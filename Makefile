@@ -89,7 +89,9 @@ cov:
 	@ninja -C build-cov -j $(JOBS) && tools/run_tests.py --build build-cov --only unit,crash && tools/cov.sh build-cov
 
 ## install  into $(DESTDIR)$(PREFIX)
-install: all
+install: $(BUILD)/build.ninja
+	@meson configure $(BUILD) --prefix $(PREFIX) # a build folder may have been set up for another
+	@ninja -C $(BUILD) -j $(JOBS)
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR))
 
 ## clean    remove the build folders
