@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bolt/pager.h"
+
+#include "bolt/page.h"
+
+int pager_read_bytes(struct bolt_db *db, void *dst, size_t len, uint64_t off)
+{
+    size_t n = 0;
+    int err = db->file->ops->read_at(db->file, dst, len, off, &n);
+    if (err != 0) {
+        return err;
+    }
+    ensure(n <= len);
+    return n == len ? 0 : ERR_TRUNCATED;
+}
+
+static int frame_alloc(struct bolt_tx *tx, uint64_t id, uint64_t pages, struct bolt_frame **out)
+{
+    uint64_t page_size = tx->db->page_size;
+    if (pages > (SIZE_MAX / 2) / page_size) {
+        return ERR_NOMEM;
+    }
+    struct bolt_frame *f = frame_create(id, pages, (size_t)(pages * page_size));
+    if (f == NULL) {
+        return ERR_NOMEM;
+    }
+    *out = f;
+    return 0;
+}
+
+/* The first page is read: validates the header, then reads the rest of the run behind it. */
+static int read_rest(struct bolt_tx *tx, struct bolt_frame *first, struct why *why,
+                     struct bolt_frame **out)
+{
+    struct bolt_db *db = tx->db;
+    int err = page_validate_header(first->data, first->id, tx->meta.hwm, why);
+    if (err != 0) {
+        return err;
+    }
+    uint64_t pages = (uint64_t)page_overflow(first->data) + 1;
+    if (pages == 1) {
+        *out = frame_pin(first);
+        return 0;
+    }
+    struct bolt_frame *f;
+    err = frame_alloc(tx, first->id, pages, &f);
+    if (err != 0) {
+        return err;
+    }
+    memcpy(f->data, first->data, first->len);
+    err = pager_read_bytes(db, f->data + first->len, f->len - first->len,
+                           first->id * db->page_size + first->len);
+    if (err != 0) {
+        frame_unpin(f);
+        return err;
+    }
+    *out = f;
+    return 0;
+}
+
+int pager_read_raw(struct bolt_tx *tx, uint64_t id, struct why *why, struct bolt_frame **out)
+{
+    struct bolt_db *db = tx->db;
+    why->text[0] = '\0';
+    if (id < 2 || id >= tx->meta.hwm) {
+        return why_set(why, "out of bounds (%llu)", (unsigned long long)tx->meta.hwm);
+    }
+    struct bolt_frame *first;
+    int err = frame_alloc(tx, id, 1, &first);
+    if (err != 0) {
+        return err;
+    }
+    err = pager_read_bytes(db, first->data, first->len, id * db->page_size);
+    if (err == 0) {
+        err = read_rest(tx, first, why, out);
+    }
+    if (err == ERR_TRUNCATED) {
+        err = why_set(why, "behind the end of the file");
+    }
+    frame_unpin(first);
+    return err;
+}
+
+static int report_read(struct bolt_tx *tx, uint64_t id, int err, const struct why *why)
+{
+    if (err == ERR_CORRUPT) {
+        return db_report_page(tx, id, why->text);
+    }
+    return db_report(tx->db, tx, err, "page %llu: %s", (unsigned long long)id, err_text(err));
+}
+
+static int read_valid(struct bolt_tx *tx, uint64_t id, struct bolt_frame **out)
+{
+    struct why why;
+    struct bolt_frame *f;
+    int err = pager_read_raw(tx, id, &why, &f);
+    if (err == 0) {
+        err = page_validate_elements(f->data, f->len, &why);
+        if (err == 0) {
+            err = page_validate_order(f->data, &why);
+        }
+        if (err != 0) {
+            frame_unpin(f);
+        }
+    }
+    if (err != 0) {
+        return report_read(tx, id, err, &why);
+    }
+    *out = f;
+    return 0;
+}
+
+int pager_pin(struct bolt_tx *tx, uint64_t id, unsigned read_flags, struct bolt_frame **out)
+{
+    struct bolt_db *db = tx->db;
+    if (id < 2 || id >= tx->meta.hwm) {
+        return db_report_page(tx, id, "referenced, but out of bounds");
+    }
+    struct bolt_frame *f = cache_pin(&db->cache, id);
+    if (f == NULL) {
+        if ((read_flags & BOLT_READ_CACHED) != 0) {
+            return ERR_COLD;
+        }
+        int err = read_valid(tx, id, &f);
+        if (err != 0) {
+            return err;
+        }
+        f = cache_insert(&db->cache, f, (read_flags & BOLT_READ_SCAN) != 0);
+    }
+    /* A newer, longer run under that number can be met only by a damaged tree. */
+    if (f->page_count > tx->meta.hwm - id) {
+        frame_unpin(f);
+        return db_report_page(tx, id, "reaches beyond the high-water mark");
+    }
+    *out = f;
+    return 0;
+}
