@@ -6,7 +6,7 @@
  *             must never hold the effect of an entry that the own log could still lose.
  * Design      The *tail* is what is applied but not yet in the file.  Every core step seals one
  *             immutable segment: records of the `key` bucket in revision order (each already the
- *             stored bytes), operations on the other buckets, and the raft index that it reaches.  A
+ *             stored bytes), operations on the other buckets, and the raft index that it reaches. A
  *             batch is a run of sealed segments; the backend thread writes it in one bolt
  *             transaction together with consistent_index and term (hook on_batch).  When it is
  *             durable, the main loop drops those segments and pins a new read transaction.
@@ -16,7 +16,8 @@
  *
  *                 main loop:  append ... seal | append ... seal |      take -> batch
  *                 backend:                                              bolt tx, 2 syncs
- *                 main loop:                                            done: tail shrinks, new view
+ *                 main loop:                                            done: tail shrinks, new
+ * view
  *
  * Invariants  I1  a batch holds no segment above the durable WAL index given to take (asserted).
  *             I2  one batch is being committed at a time; its segments stay readable until done.
@@ -33,7 +34,6 @@
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
-#include "base/slice.h"
 #include "bolt/bolt.h"
 #include "env/env.h"
 
@@ -65,6 +65,11 @@ struct backend_options {
     uint64_t batch_interval_ms;
     uint32_t batch_ops;
     bool no_sync; /* --unsafe-no-fsync */
+    /* As bolt_options. */
+    int (*on_lock_wait)(void *arg, unsigned attempt);
+    void *on_lock_wait_arg;
+    char *error_text;
+    size_t error_text_size;
     /* Called on the main loop when a batch is taken: adds the operations that must be in every
      * commit (consistent_index, term, confState) with backend_batch_put. */
     void (*on_batch)(void *arg, struct backend_batch *batch, uint64_t index, uint64_t term);
@@ -94,8 +99,16 @@ void backend_seal(struct backend *b, uint64_t index, uint64_t term, uint64_t now
 /* True when apply must wait: LIMIT_TAIL_BYTES or LIMIT_TAIL_BATCHES reached. */
 bool backend_is_full(const struct backend *b);
 size_t backend_tail_bytes(const struct backend *b);
+/* Counts everything sealed or being sealed; what was there at position p is durable in the file
+ * when backend_committed_position() >= p. */
+uint64_t backend_position(const struct backend *b);
+uint64_t backend_committed_position(const struct backend *b);
+/* When the batch that waits becomes due by its interval; UINT64_MAX: nothing waits. */
+uint64_t backend_due_ms(const struct backend *b);
 /* Operations and index movement not yet handed over. */
 bool backend_is_dirty(const struct backend *b);
+/* A batch or a defragmentation is under way. */
+bool backend_is_busy(const struct backend *b);
 
 /* ---- hand-over ---- */
 
@@ -106,8 +119,9 @@ struct backend_batch *backend_batch_take(struct backend *b, uint64_t durable_ind
                                          bool force);
 /* Backend lane: one bolt transaction, two syncs. */
 MUST_USE int backend_batch_commit(struct backend_batch *batch);
-/* Main loop, after commit returned err: 0 publishes it and frees the batch. */
-void backend_batch_done(struct backend *b, struct backend_batch *batch, int err);
+/* Main loop, after commit returned err; 0 publishes it.  Frees the batch; returns err, or why the
+ * new view could not be opened: either is final. */
+int backend_batch_done(struct backend *b, struct backend_batch *batch, int err);
 /* Highest index whose effects are durable in the file. */
 uint64_t backend_committed_index(const struct backend *b);
 /* To be set once after opening, from meta/consistent_index. */
@@ -116,11 +130,12 @@ void backend_committed_index_init(struct backend *b, uint64_t index, uint64_t te
 /* ---- reads ---- */
 
 struct backend_record {
-    struct slice value;            /* stored bytes: an encoded KeyValue */
-    struct bolt_value pin;         /* page frame held, or nothing */
+    struct slice value;    /* stored bytes: an encoded KeyValue */
+    struct bolt_value pin; /* page frame held, or nothing */
 };
 
-/* The record at rev, from the tail or the pages in the cache. ERR_COLD, ERR_NOT_FOUND. Main loop. */
+/* The record at rev, from the tail or the pages in the cache. ERR_COLD, ERR_NOT_FOUND. Main loop.
+ */
 MUST_USE int backend_record_get(struct backend *b, struct backend_rev rev,
                                 struct backend_record *out);
 void backend_record_release(struct backend_record *r);
@@ -137,6 +152,18 @@ MUST_USE int backend_view_record_get(struct backend_view *v, struct backend_rev 
 MUST_USE int backend_view_get(struct backend_view *v, unsigned bucket, struct slice key,
                               struct backend_record *out);
 
+/* ---- rewriting the file (defragmentation, storage-formats 7.4) ---- */
+
+struct backend_defrag;
+
+/* No batch may be under way, and none is taken until done: applying goes on into the tail. suffix
+ * makes the temporary name <path>.tmp.<suffix>. */
+struct backend_defrag *backend_defrag_begin(struct backend *b, const char *suffix);
+/* Backend lane: copies, syncs, renames over the file, opens it. */
+MUST_USE int backend_defrag_run(struct backend_defrag *d);
+/* Main loop: 0 swaps the file in; on an error the old one stays in use.  Frees d. */
+int backend_defrag_done(struct backend *b, struct backend_defrag *d, int err);
+
 /* ---- numbers ---- */
 
 /* hwm * page size, and the part of it that is in use. */
@@ -144,5 +171,9 @@ uint64_t backend_size_bytes(const struct backend *b);
 uint64_t backend_size_in_use_bytes(const struct backend *b);
 uint32_t backend_open_views(const struct backend *b);
 struct bolt_db *backend_db(struct backend *b);
+/* Why the last batch or read failed, for the log. */
+void backend_error_text(struct backend *b, char *out, size_t size);
+/* Invariants of the tail; aborts on a broken one. */
+void backend_check(const struct backend *b);
 
 #endif

@@ -38,7 +38,7 @@ void buf_append_varint(struct buf *b, uint64_t v);
 /* len more bytes, not set; returns where they are. */
 uint8_t *buf_extend(struct buf *b, size_t len);
 PRINTF_LIKE(2, 3) void buf_printf(struct buf *b, const char *fmt, ...);
-void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+PRINTF_LIKE(2, 0) void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
 /* The contents with a NUL behind them (not counted in len). */
 const char *buf_cstr(struct buf *b);
 /* Removes n bytes at the front; n <= len. */

@@ -49,7 +49,7 @@ BYTES_DEFINE(64, __builtin_bswap64, BYTES_SAME)
 
 static inline size_t varint_len(uint64_t v)
 {
-    return (size_t)((63 - __builtin_clzll(v | 1)) / 7 + 1);
+    return (size_t)(63 - __builtin_clzll(v | 1)) / 7 + 1;
 }
 
 /* Writes at most VARINT_BYTES_MAX bytes; returns the number written. */

@@ -8,10 +8,10 @@
  * Design      Copy-on-write B+trees of pages.  A write transaction never changes a page that an
  *             older meta reaches: changed nodes go to free pages, then one of two meta pages is
  *             replaced.  Pages come through env_disk.read_at into a bounded cache of page runs
- *             (frames), each validated whole when it is loaded and never doubted later.  Freed pages
- *             stay pending until no open read transaction can reach them.  The freelist is never
- *             stored (etcd's marker); opening for writing walks all trees once, which also proves
- *             the structure before anything is changed.
+ *             (frames), each validated whole when it is loaded and never doubted later.  Freed
+ * pages stay pending until no open read transaction can reach them.  The freelist is never stored
+ * (etcd's marker); opening for writing walks all trees once, which also proves the structure before
+ * anything is changed.
  *
  *                 bolt.h: db -> tx -> bucket -> cursor          check, copy, compact
  *                            |      \-> nodes (write tx only) -> spill, rebalance
@@ -65,7 +65,8 @@ enum {
 };
 #define BOLT_VALUE_BYTES_MAX 2147483646
 
-/* ---- database --------------------------------------------------------------------------------- */
+/* ---- database ---------------------------------------------------------------------------------
+ */
 
 struct bolt_options {
     struct env_disk *disk;
@@ -91,10 +92,10 @@ void bolt_db_close(struct bolt_db *db);
 
 struct bolt_numbers {
     uint32_t page_size;
-    uint64_t txid;             /* last commit */
-    uint64_t hwm;              /* pages, free ones included */
-    uint64_t size_bytes;       /* hwm * page_size: etcd's dbSize */
-    uint64_t in_use_bytes;     /* size_bytes without free pages; pending ones count as in use */
+    uint64_t txid;         /* last commit */
+    uint64_t hwm;          /* pages, free ones included */
+    uint64_t size_bytes;   /* hwm * page_size: etcd's dbSize */
+    uint64_t in_use_bytes; /* size_bytes without free pages; pending ones count as in use */
     uint64_t free_pages;
     uint64_t pending_pages;
     uint64_t file_bytes;
@@ -113,7 +114,8 @@ int bolt_db_failed(struct bolt_db *db);
 /* The last damage or failure seen, "" if none: "path: page 7 (offset 28672): what". */
 void bolt_db_error(struct bolt_db *db, char *out, size_t size);
 
-/* ---- transactions ----------------------------------------------------------------------------- */
+/* ---- transactions -----------------------------------------------------------------------------
+ */
 
 /* ERR_BUSY when a write tx is open already. */
 MUST_USE int bolt_tx_begin(struct bolt_db *db, bool is_writable, struct bolt_tx **out);
@@ -128,7 +130,8 @@ uint64_t bolt_tx_size_bytes(const struct bolt_tx *tx);
 /* As bolt_db_error, of this tx. */
 void bolt_tx_error(struct bolt_tx *tx, char *out, size_t size);
 
-/* ---- buckets ---------------------------------------------------------------------------------- */
+/* ---- buckets ----------------------------------------------------------------------------------
+ */
 
 /* How pages are fetched; 0: from the cache or the disk. */
 enum bolt_read_flag {
@@ -170,7 +173,8 @@ void bolt_bucket_fill_set(struct bolt_bucket *b, unsigned percent);
 uint64_t bolt_bucket_sequence(const struct bolt_bucket *b);
 MUST_USE int bolt_bucket_sequence_set(struct bolt_bucket *b, uint64_t sequence);
 
-/* ---- cursors ---------------------------------------------------------------------------------- */
+/* ---- cursors ----------------------------------------------------------------------------------
+ */
 
 struct bolt_item {
     struct slice key;
@@ -188,9 +192,9 @@ struct bolt_level {
 };
 
 /* Caller-owned, private inside.  init, then any of the moves, then release.  Moves return ERR_END
- * where there is nothing more.  After an error of next or prev (ERR_COLD) the cursor stands where it
- * stood: change the flags and try again.  In a write tx, changing the bucket while a cursor stands
- * in it is fine: it goes on behind its last key. */
+ * where there is nothing more.  After an error of next or prev (ERR_COLD) the cursor stands where
+ * it stood: change the flags and try again.  In a write tx, changing the bucket while a cursor
+ * stands in it is fine: it goes on behind its last key. */
 struct bolt_cursor {
     struct bolt_tx *tx;
     struct bolt_bucket *bucket;
@@ -215,7 +219,8 @@ MUST_USE int bolt_cursor_prev(struct bolt_cursor *c, struct bolt_item *out);
 /* Holds the value of the item the cursor stands on beyond the cursor's next move. */
 void bolt_cursor_value_pin(struct bolt_cursor *c, struct bolt_value *out);
 
-/* ---- whole file ------------------------------------------------------------------------------- */
+/* ---- whole file -------------------------------------------------------------------------------
+ */
 
 /* What bbolt's Check finds, in its words; on_problem is called for each problem.  0: none;
  * ERR_CORRUPT: some; other errors: could not look.  Leaks ("unreachable unfreed") can be told only

@@ -36,7 +36,7 @@ static struct bolt_bucket *parent_of(struct bolt_tx *tx, struct bolt_bucket *par
 static struct bolt_bucket *handle_find(struct bolt_tx *tx, const struct bolt_bucket *parent,
                                        struct slice name)
 {
-    LIST_FOREACH(&tx->buckets, n) {
+    LIST_FOREACH (&tx->buckets, n) {
         struct bolt_bucket *b = LIST_ENTRY(n, struct bolt_bucket, node);
         if (b->parent == parent && !b->is_deleted && slice_equal(b->name, name)) {
             return b;
@@ -145,8 +145,8 @@ int bolt_bucket_create(struct bolt_tx *tx, struct bolt_bucket *parent, struct sl
     return err;
 }
 
-int bolt_bucket_create_if_missing(struct bolt_tx *tx, struct bolt_bucket *parent,
-                                  struct slice name, struct bolt_bucket **out)
+int bolt_bucket_create_if_missing(struct bolt_tx *tx, struct bolt_bucket *parent, struct slice name,
+                                  struct bolt_bucket **out)
 {
     int err = bolt_bucket_open(tx, parent, 0, name, out);
     return err == ERR_NOT_FOUND ? bolt_bucket_create(tx, parent, name, out) : err;
@@ -169,29 +169,22 @@ static bool is_inside(const struct bolt_bucket *b, const struct bolt_bucket *out
     return false;
 }
 
-/* As they are now, not as they are in the file: one may be gone or new in this tx. */
-static int delete_inner(struct bolt_tx *tx, struct bolt_bucket *b)
+int bolt_bucket_delete(struct bolt_tx *tx, struct bolt_bucket *parent, struct slice name)
 {
-    struct bolt_cursor c;
-    struct bolt_item item;
-    bolt_cursor_init(&c, tx, b, BOLT_READ_SCAN);
-    int err = bolt_cursor_first(&c, &item);
-    while (err == 0) {
-        if (item.is_bucket) {
-            err = bolt_bucket_delete(tx, b, item.key);
-        }
-        if (err == 0) {
-            err = bolt_cursor_next(&c, &item);
-        }
+    ensure(tx->is_writable);
+    struct bolt_bucket *b;
+    int err = bolt_bucket_open(tx, parent, 0, name, &b);
+    if (err != 0) {
+        return err;
     }
-    bolt_cursor_release(&c);
-    return err == ERR_END ? 0 : err;
-}
-
-static int remove_header(struct bolt_bucket *parent, struct slice name)
-{
+    /* Until the commit the tree in the file is whole, whatever nodes there are: free that. */
+    if (b->root != 0) {
+        err = walk_tree(tx, b->root, free_run, tx);
+    }
     struct bolt_node *n;
-    int err = bucket_leaf_node(parent, name, &n);
+    if (err == 0) {
+        err = bucket_leaf_node(b->parent, name, &n);
+    }
     if (err != 0) {
         return err;
     }
@@ -199,29 +192,8 @@ static int remove_header(struct bolt_bucket *parent, struct slice name)
     uint32_t i = node_leaf_search(n, name, &is_exact);
     ensure(is_exact);
     node_remove(n, i);
-    parent->generation++;
-    return 0;
-}
-
-int bolt_bucket_delete(struct bolt_tx *tx, struct bolt_bucket *parent, struct slice name)
-{
-    ensure(tx->is_writable);
-    struct bolt_bucket *b;
-    int err = bolt_bucket_open(tx, parent, 0, name, &b);
-    if (err == 0) {
-        err = delete_inner(tx, b);
-    }
-    /* Until the commit the tree in the file is whole, whatever nodes there are: free that. */
-    if (err == 0 && b->root != 0) {
-        err = walk_tree(tx, b->root, false, free_run, tx);
-    }
-    if (err == 0) {
-        err = remove_header(b->parent, b->name);
-    }
-    if (err != 0) {
-        return err;
-    }
-    LIST_FOREACH(&tx->buckets, node) {
+    b->parent->generation++;
+    LIST_FOREACH (&tx->buckets, node) {
         struct bolt_bucket *inner = LIST_ENTRY(node, struct bolt_bucket, node);
         if (is_inside(inner, b)) {
             inner->is_deleted = true;

@@ -123,7 +123,7 @@ static void make_room(struct cache *c, size_t need, struct list *victims)
 
 static void victims_free(struct list *victims)
 {
-    LIST_FOREACH(victims, n) {
+    LIST_FOREACH (victims, n) {
         list_remove(n);
         frame_unpin(LIST_ENTRY(n, struct bolt_frame, node));
     }
@@ -201,7 +201,7 @@ void cache_check(struct cache *c)
     (void)pthread_mutex_lock(&c->mutex);
     size_t bytes = 0;
     size_t count = 0;
-    LIST_FOREACH(&c->clock, n) {
+    LIST_FOREACH (&c->clock, n) {
         struct bolt_frame *f = LIST_ENTRY(n, struct bolt_frame, node);
         ensure(f->is_cached);
         ensure(atomic_load(&f->refs) >= 1);

@@ -69,15 +69,13 @@ static int way_enter(const struct bolt_cursor *c, struct way *w)
     if (err != 0) {
         return err;
     }
-    struct slice limit =
-        l->index + 1 < place_count(&at) ? place_key(&at, l->index + 1) : l->limit;
+    struct slice limit = l->index + 1 < place_count(&at) ? place_key(&at, l->index + 1) : l->limit;
     err = check_range(c, &child, place_key(&at, l->index), limit);
     if (err != 0) {
         place_release(&child);
         return err;
     }
-    w->levels[w->depth++] =
-        (struct bolt_level){child.page, child.frame, child.node, 0, limit};
+    w->levels[w->depth++] = (struct bolt_level){child.page, child.frame, child.node, 0, limit};
     return 0;
 }
 
@@ -87,8 +85,8 @@ static int way_start(const struct bolt_cursor *c, struct way *w)
     w->depth = 0;
     int err = place_root(c->bucket, c->read_flags, &root);
     if (err == 0) {
-        w->levels[w->depth++] = (struct bolt_level){root.page, root.frame, root.node, 0,
-                                                    SLICE_NULL};
+        w->levels[w->depth++] =
+            (struct bolt_level){root.page, root.frame, root.node, 0, SLICE_NULL};
     }
     return err;
 }
@@ -232,7 +230,8 @@ static void fill_item(struct bolt_cursor *c, struct bolt_item *out)
     }
 }
 
-/* Takes the way if err is 0, else drops it and the cursor stands where it stood. */
+/* Takes the way if err is 0, else drops it; the cursor's old way goes only in the first case or
+ * when is_lost. */
 static int settle(struct bolt_cursor *c, struct way *w, int err, struct bolt_item *out)
 {
     if (err != 0) {

@@ -73,9 +73,9 @@ struct bolt_tx {
     char error[BOLT_ERROR_TEXT_BYTES];
 
     /* Write tx only. */
-    struct arena arena;       /* keys, values, bucket headers */
-    struct list nodes;        /* all of them, for freeing */
-    struct dirty_list dirty;  /* page runs to write */
+    struct arena arena;      /* keys, values, bucket headers */
+    struct list nodes;       /* all of them, for freeing */
+    struct dirty_list dirty; /* page runs to write */
     uint64_t hwm_before;
 };
 
@@ -98,6 +98,5 @@ MUST_USE int tx_free_run(struct bolt_tx *tx, uint64_t id, uint64_t count);
 void tx_dirty_add(struct bolt_tx *tx, struct bolt_frame *f);
 /* commit.c: grow, write, sync, meta, sync; fails the db on any error. */
 MUST_USE int tx_write_out(struct bolt_tx *tx);
-
 
 #endif

@@ -8,9 +8,8 @@
  *             pinned frame of the page, the tx's arena, the caller's memory); only the array of
  *             elements is ours.  Separators in a branch may be stale while the tx runs (never above
  *             the first key of their child, but for child 0); spilling sets them right.
- * Invariants  N1 keys strictly ascend.  N2 a node is referenced by one branch element or one bucket.
- * Ownership   tx.nodes owns all nodes until the tx ends.
- * Thread      the write tx's.
+ * Invariants  N1 keys strictly ascend.  N2 a node is referenced by one branch element or one
+ * bucket. Ownership   tx.nodes owns all nodes until the tx ends. Thread      the write tx's.
  */
 #ifndef BOLT_NODE_H
 #define BOLT_NODE_H

@@ -143,8 +143,7 @@ static int validate_leaf_bounds(const uint8_t *p, size_t len, bool is_inline, st
         uint64_t vsize = load_le32(e + 12);
         uint32_t flags = load_le32(e);
         if (ksize == 0 || ksize > BOLT_KEY_BYTES_MAX) {
-            return why_set(why, "element %u has a key of %llu bytes", i,
-                           (unsigned long long)ksize);
+            return why_set(why, "element %u has a key of %llu bytes", i, (unsigned long long)ksize);
         }
         if (pos < PAGE_ELEMENT_BYTES || pos + ksize + vsize > room) {
             return why_set(why, "element %u lies outside the page", i);
@@ -175,8 +174,7 @@ static int validate_branch_bounds(const uint8_t *p, size_t len, struct why *why)
         uint64_t pos = load_le32(e);
         uint64_t ksize = load_le32(e + 4);
         if (ksize == 0 || ksize > BOLT_KEY_BYTES_MAX) {
-            return why_set(why, "element %u has a key of %llu bytes", i,
-                           (unsigned long long)ksize);
+            return why_set(why, "element %u has a key of %llu bytes", i, (unsigned long long)ksize);
         }
         if (pos < PAGE_ELEMENT_BYTES || pos + ksize > room) {
             return why_set(why, "element %u lies outside the page", i);

@@ -13,7 +13,8 @@
  *   bucket value:    0 root u64 (0: inline) | 8 sequence u64 | 16 inline page
  *
  * Thread      any; pure functions of the bytes.
- * See         storage-formats.md 1.1, 1.3, 1.4; test/unit/bolt/page_test.c, test/fuzz/bolt_page_fuzz.c
+ * See         storage-formats.md 1.1, 1.3, 1.4; test/unit/bolt/page_test.c,
+ * test/fuzz/bolt_page_fuzz.c
  */
 #ifndef BOLT_PAGE_H
 #define BOLT_PAGE_H

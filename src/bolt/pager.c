@@ -42,7 +42,7 @@ static int read_rest(struct bolt_tx *tx, struct bolt_frame *first, struct why *w
         *out = frame_pin(first);
         return 0;
     }
-    struct bolt_frame *f;
+    struct bolt_frame *f = NULL;
     err = frame_alloc(tx, first->id, pages, &f);
     if (err != 0) {
         return err;
@@ -65,7 +65,7 @@ int pager_read_raw(struct bolt_tx *tx, uint64_t id, struct why *why, struct bolt
     if (id < 2 || id >= tx->meta.hwm) {
         return why_set(why, "out of bounds (%llu)", (unsigned long long)tx->meta.hwm);
     }
-    struct bolt_frame *first;
+    struct bolt_frame *first = NULL;
     int err = frame_alloc(tx, id, 1, &first);
     if (err != 0) {
         return err;
@@ -92,7 +92,7 @@ static int report_read(struct bolt_tx *tx, uint64_t id, int err, const struct wh
 static int read_valid(struct bolt_tx *tx, uint64_t id, struct bolt_frame **out)
 {
     struct why why;
-    struct bolt_frame *f;
+    struct bolt_frame *f = NULL;
     int err = pager_read_raw(tx, id, &why, &f);
     if (err == 0) {
         err = page_validate_elements(f->data, f->len, &why);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bolt/spill: changed nodes become new page runs, bottom-up; buckets become headers or inline pages.
+ * bolt/spill: changed nodes become new page runs, bottom-up; buckets become headers or inline
+ * pages.
  *
  * Design      Spilling a node gives the list of runs it became (first key, page).  Its parent
  *             puts that list in the place of the one element, so separators equal first keys at
@@ -264,7 +265,7 @@ static int bucket_value(struct bolt_bucket *b, bool is_inline, struct slice *out
 int bucket_commit(struct bolt_bucket *b)
 {
     struct bolt_tx *tx = b->tx;
-    LIST_FOREACH(&tx->buckets, node) {
+    LIST_FOREACH (&tx->buckets, node) {
         struct bolt_bucket *child = LIST_ENTRY(node, struct bolt_bucket, node);
         if (child->parent == b && !child->is_deleted) {
             int err = bucket_commit(child);

@@ -23,8 +23,8 @@ int place_root(const struct bolt_bucket *b, unsigned read_flags, struct place *o
     return err;
 }
 
-int place_child(const struct bolt_bucket *b, const struct place *p, uint32_t i,
-                unsigned read_flags, struct place *out)
+int place_child(const struct bolt_bucket *b, const struct place *p, uint32_t i, unsigned read_flags,
+                struct place *out)
 {
     *out = (struct place){0};
     uint64_t id;
@@ -71,8 +71,7 @@ int tree_report_depth(const struct bolt_bucket *b)
     return db_report_page(b->tx, b->root, "its tree is too deep, or leads back to itself");
 }
 
-int tree_find(const struct bolt_bucket *b, unsigned read_flags, struct slice key,
-              struct found *out)
+int tree_find(const struct bolt_bucket *b, unsigned read_flags, struct slice key, struct found *out)
 {
     ensure(!b->is_deleted);
     struct place at;

@@ -6,7 +6,6 @@
 
 struct walk {
     struct bolt_tx *tx;
-    bool is_deep;
     int (*on_run)(void *arg, const struct bolt_frame *frame);
     void *arg;
 };
@@ -57,15 +56,14 @@ static int walk_leaf(struct walk *w, const uint8_t *p, unsigned nest)
             continue;
         }
         uint64_t root = page_bucket_root(page_leaf_value(p, i));
-        if (root != 0 && w->is_deep) {
+        if (root != 0) {
             err = walk_page(w, root, (struct range){SLICE_NULL, SLICE_NULL}, 1, nest + 1);
         }
     }
     return err;
 }
 
-static int walk_page(struct walk *w, uint64_t id, struct range range, unsigned depth,
-                     unsigned nest)
+static int walk_page(struct walk *w, uint64_t id, struct range range, unsigned depth, unsigned nest)
 {
     if (depth > BOLT_DEPTH_MAX || nest > BOLT_NEST_MAX) {
         return db_report_page(w->tx, id, "its tree is too deep, or leads back to itself");
@@ -87,9 +85,9 @@ static int walk_page(struct walk *w, uint64_t id, struct range range, unsigned d
     return err;
 }
 
-int walk_tree(struct bolt_tx *tx, uint64_t root, bool is_deep,
+int walk_tree(struct bolt_tx *tx, uint64_t root,
               int (*on_run)(void *arg, const struct bolt_frame *frame), void *arg)
 {
-    struct walk w = {tx, is_deep, on_run, arg};
+    struct walk w = {tx, on_run, arg};
     return walk_page(&w, root, (struct range){SLICE_NULL, SLICE_NULL}, 1, 0);
 }

@@ -13,8 +13,7 @@
 
 #include "bolt/db.h"
 
-/* is_deep: also the trees of the buckets in it. */
-MUST_USE int walk_tree(struct bolt_tx *tx, uint64_t root, bool is_deep,
+MUST_USE int walk_tree(struct bolt_tx *tx, uint64_t root,
                        int (*on_run)(void *arg, const struct bolt_frame *frame), void *arg);
 
 #endif

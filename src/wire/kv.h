@@ -22,7 +22,11 @@
 #include "base/buf.h"
 #include "base/slice.h"
 
-enum { WIRE_TXN_DEPTH_MAX = 100 }; /* protobuf's own nesting limit in etcd is 10000; see README */
+enum {
+    WIRE_TXN_DEPTH_MAX = 100,      /* protobuf's own nesting limit in etcd is 10000; see README */
+    WIRE_TXN_ARENA_MAX = 64 << 20, /* memory of one decoded Txn: its smallest op takes 2 bytes here,
+                                      150 there */
+};
 
 struct wire_kv {
     struct slice key;
@@ -52,7 +56,7 @@ struct wire_range_req {
     struct slice range_end;
     int64_t limit;
     int64_t revision;
-    int32_t sort_order;  /* as received: may be unknown */
+    int32_t sort_order; /* as received: may be unknown */
     int32_t sort_target;
     bool serializable;
     bool keys_only;
@@ -131,6 +135,7 @@ MUST_USE int wire_range_req_decode(struct slice in, struct wire_range_req *out);
 MUST_USE int wire_put_req_decode(struct slice in, struct wire_put_req *out);
 MUST_USE int wire_delete_req_decode(struct slice in, struct wire_delete_req *out);
 MUST_USE int wire_compaction_req_decode(struct slice in, struct wire_compaction_req *out);
+/* Also ERR_LIMIT above WIRE_TXN_ARENA_MAX and ERR_NOMEM; what was taken from a stays there. */
 MUST_USE int wire_txn_req_decode(struct slice in, struct arena *a, struct wire_txn_req *out);
 
 /* Encoders for the client library (append to out). */
@@ -159,6 +164,13 @@ void wire_append_u64(struct buf *out, uint32_t field, uint64_t v);
 void wire_append_bytes(struct buf *out, uint32_t field, struct slice s);
 /* tag + length + bytes, always there (sub-messages). */
 void wire_append_message(struct buf *out, uint32_t field, struct slice s);
+/* tag + length of a sub-message whose len bytes the caller appends next. */
+void wire_append_message_head(struct buf *out, uint32_t field, size_t len);
+/* Makes what was appended since out->len was start a sub-message: moves it behind its head. */
+void wire_close_message(struct buf *out, size_t start, uint32_t field);
+
+/* 3.7 refuses string fields that are not UTF-8 (client-api part 1). */
+bool wire_utf8_valid(struct slice s);
 
 /* Generic scanner: for (wire_scan_init(&s, in); wire_scan_next(&s);) { s.field, s.type ... }
  * then s.err tells whether the message was well formed to its end. */

@@ -1,0 +1,97 @@
+# Cairn: verbs over Meson and Ninja.  `make help` lists them.
+#
+# BUILD   build folder (build)          PREFIX, DESTDIR   for install
+# ARGS    passed on by run              T, SECS           fuzz target and its time
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+ARGS ?=
+SECS ?= 600
+JOBS ?= $(shell nproc)
+MESON_OPTS ?=
+
+.DEFAULT_GOAL := all
+.PHONY: all help deps run test unit e2e check format bench fuzz interop install asan tsan cov clean
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -j $(JOBS)
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## all      build into build/, binaries in build/bin/ (the default)
+$(BUILD)/build.ninja: | deps
+	@meson setup $(BUILD) --prefix $(PREFIX) $(MESON_OPTS)
+
+## deps     install the Debian packages that are missing (root or sudo)
+deps:
+	@tools/deps.sh build
+
+## run      a single member on 127.0.0.1:2379, data in ./default.etcd
+run: all
+	@exec $(BUILD)/bin/cairn $(ARGS)
+
+## test     everything that fits in about 20 minutes on two cores; what .ci/run calls
+test:
+	@tools/deps.sh build test
+	@$(MAKE) --no-print-directory all
+	@tools/run_tests.py --build $(BUILD)
+
+## unit     unit and crash tests only
+unit: all
+	@tools/run_tests.py --build $(BUILD) --only unit,crash
+
+## e2e      end-to-end tests only
+e2e: all
+	@tools/run_tests.py --build $(BUILD) --only e2e
+
+## check    formatting, layers, function length, READMEs, clang-tidy
+check:
+	@tools/deps.sh build check
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@tools/check.py --build $(BUILD)
+
+## format   run clang-format over the tree
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+## bench    rates, latencies and CPU beside the real etcd, in alternating pairs
+bench: all
+	@tools/deps.sh build bench
+	@test/bench/run.sh $(BUILD)
+
+## fuzz     one libFuzzer target for SECS seconds: make fuzz T=bolt_open SECS=600 (all without T)
+fuzz:
+	@tools/deps.sh build fuzz
+	@tools/fuzz.sh "$(T)" $(SECS)
+
+## interop  side by side and hand-over with real etcd 3.5, 3.6, 3.7 (Go needed)
+interop: all
+	@test/interop/run.sh $(BUILD)
+
+## asan     the unit and crash tests under address and undefined behaviour sanitizers
+asan:
+	@tools/deps.sh build
+	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized
+	@ninja -C build-asan -j $(JOBS) && tools/run_tests.py --build build-asan --only unit,crash
+
+## tsan     the unit tests under the thread sanitizer
+tsan:
+	@tools/deps.sh build
+	@[ -f build-tsan/build.ninja ] || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false --buildtype=debugoptimized
+	@ninja -C build-tsan -j $(JOBS) && tools/run_tests.py --build build-tsan --only unit
+
+## cov      line coverage of the unit tests (build-cov/coverage.txt)
+cov:
+	@tools/deps.sh build cov
+	@[ -f build-cov/build.ninja ] || meson setup build-cov -Db_coverage=true
+	@ninja -C build-cov -j $(JOBS) && tools/run_tests.py --build build-cov --only unit,crash && tools/cov.sh build-cov
+
+## install  into $(DESTDIR)$(PREFIX)
+install: all
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR))
+
+## clean    remove the build folders
+clean:
+	@rm -rf build build-asan build-tsan build-cov build-fuzz

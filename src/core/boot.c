@@ -1,0 +1,675 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/boot.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "apply/apply.h"
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "member/bootstrap.h"
+#include "member/initial.h"
+#include "member/v2store.h"
+#include "snap/snap.h"
+
+enum { DIR_MODE = 0700, FILE_MODE = 0600, BOOT_SEED_BYTES = 8 };
+
+/* What is found on the way and not needed any more behind core_create. */
+struct boot {
+    struct driver *d;
+    char *text;
+    struct schema_boot schema;
+    bool has_schema;
+    struct wal_contents contents;
+    struct raft_snapshot_meta snap; /* newest that the WAL confirms; index 0 = none */
+    struct wal_metadata metadata;
+    bool is_new;
+};
+
+PRINTF_LIKE(3, 4) static int refuse(struct boot *b, int err, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(b->text, DRIVER_TEXT_BYTES, fmt, ap);
+    va_end(ap);
+    return err;
+}
+
+/* ---- directories ---- */
+
+/* storage-formats 7.2 */
+static int touch(struct boot *b, const char *dir, const char *what)
+{
+    struct env_disk *disk = b->d->env->disk;
+    char *path = env_path_join(dir, ".touch");
+    struct env_file *f;
+    int err = disk->ops->open(disk, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE, FILE_MODE, &f);
+    if (err == 0) {
+        f->ops->close(f);
+        err = disk->ops->unlink(disk, path);
+    }
+    mem_free(path);
+    return err == 0 ? 0
+                    : refuse(b, err, "cannot write to %s directory: open %s/.touch: %s", what, dir,
+                             disk->ops->last_text(disk));
+}
+
+static int make_dirs(struct boot *b)
+{
+    struct driver *d = b->d;
+    struct env_disk *disk = d->env->disk;
+    char *member = env_path_join(d->config.data_dir, "member");
+    d->snap_dir = env_path_join(member, "snap");
+    bool has_wal_dir = d->config.wal_dir != NULL && d->config.wal_dir[0] != 0;
+    d->wal_dir = has_wal_dir ? mem_strdup(d->config.wal_dir) : env_path_join(member, "wal");
+    int err = env_mkdir_all(disk, d->snap_dir, DIR_MODE);
+    if (err == 0 && has_wal_dir) {
+        char *parent = env_path_dir(d->wal_dir);
+        err = env_mkdir_all(disk, parent, DIR_MODE);
+        mem_free(parent);
+    }
+    if (err != 0) {
+        err = refuse(b, err, "cannot access data directory: %s: %s", d->snap_dir,
+                     disk->ops->last_text(disk));
+    }
+    if (err == 0) {
+        err = touch(b, d->config.data_dir, "data");
+    }
+    if (err == 0) {
+        err = touch(b, member, "member");
+    }
+    if (err == 0) {
+        char *parent = env_path_dir(d->config.data_dir);
+        err = disk->ops->sync_dir(disk, parent);
+        mem_free(parent);
+    }
+    if (err == 0) {
+        err = disk->ops->sync_dir(disk, d->config.data_dir);
+    }
+    if (err == 0) {
+        err = disk->ops->sync_dir(disk, member);
+    }
+    mem_free(member);
+    return err;
+}
+
+/* ---- database ---- */
+
+static void on_batch(void *arg, struct backend_batch *batch, uint64_t index, uint64_t term)
+{
+    struct driver *d = arg;
+    if (index > 0) {
+        schema_batch_put_index(batch, index, term);
+    }
+    const struct raft_conf_state *conf = core_conf(d->core);
+    struct buf json = BUF_INIT;
+    schema_conf_state_encode(&json, conf);
+    if (conf->voters.count > 0 && !slice_equal(buf_slice(&json), buf_slice(&d->conf_written))) {
+        schema_batch_put_conf_state(batch, conf);
+        buf_clear(&d->conf_written);
+        buf_append_slice(&d->conf_written, buf_slice(&json));
+    }
+    buf_deinit(&json);
+}
+
+static int open_backend(struct boot *b)
+{
+    struct driver *d = b->d;
+    char *path = env_path_join(d->snap_dir, "db");
+    char error[BOLT_ERROR_TEXT_BYTES] = "";
+    struct backend_options o = {
+        .disk = d->env->disk,
+        .path = path,
+        .bucket_names = SCHEMA_BUCKET_NAMES,
+        .bucket_count = SCHEMA_BUCKET_COUNT,
+        .page_cache_bytes = d->config.page_cache_bytes,
+        .batch_interval_ms = d->config.batch_interval_ms,
+        .batch_ops = d->config.batch_ops,
+        .no_sync = d->config.no_sync,
+        .on_batch = on_batch,
+        .on_batch_arg = d,
+        .error_text = error,
+        .error_text_size = sizeof(error),
+    };
+    int err = backend_open(&o, &d->backend);
+    if (err == ERR_LOCKED) {
+        err = refuse(b, err,
+                     "the data directory %s is in use: another process holds %s; stop it first",
+                     d->config.data_dir, path);
+    } else if (err != 0) {
+        err = refuse(b, err,
+                     "cannot open the database %s: %s: %s; keep the file, and restore this "
+                     "member from a snapshot or add it anew",
+                     path, err_text(err), error);
+    }
+    mem_free(path);
+    return err;
+}
+
+static int load_schema(struct boot *b)
+{
+    struct backend_view *v = backend_view_pin(b->d->backend);
+    int err = schema_boot_load(backend_view_tx(v), &b->schema);
+    b->has_schema = true;
+    backend_view_unpin(v);
+    if (err != 0) {
+        return refuse(b, err, "the database has a damaged bucket %s: %s", b->schema.what,
+                      err_text(err));
+    }
+    if (b->schema.auth_enabled) {
+        return refuse(
+            b, ERR_UNSUPPORTED,
+            "authentication is enabled in this data directory, and this release does not "
+            "serve it yet; disable it with etcd (`etcdctl auth disable`) or keep etcd on it");
+    }
+    err = membership_load(&b->d->members, &b->schema);
+    return err == 0 ? 0 : refuse(b, err, "the database has a damaged members bucket");
+}
+
+static void unload_schema(struct boot *b)
+{
+    schema_boot_deinit(&b->schema);
+    b->has_schema = false;
+    membership_deinit(&b->d->members);
+    membership_init(&b->d->members);
+    backend_close(b->d->backend);
+    b->d->backend = NULL;
+}
+
+/* ---- raft snapshot and WAL ---- */
+
+static struct wal_options wal_options_of(struct driver *d, struct wal_detail *detail)
+{
+    return (struct wal_options){
+        .disk = d->env->disk,
+        .dir = d->wal_dir,
+        .segment_bytes = d->config.wal_segment_bytes,
+        .emission = level_rules(d->level)->emission,
+        .no_sync = d->config.no_sync,
+        .zero_spares = true,
+        .wall_ns = d->env->clock->ops->wall_ns(d->env->clock),
+        .detail = detail,
+    };
+}
+
+static int find_snapshot(struct boot *b)
+{
+    struct wal_detail detail = {""};
+    struct wal_options o = wal_options_of(b->d, &detail);
+    struct raft_snapshot_meta *snaps;
+    size_t count;
+    int err = wal_valid_snapshots(&o, &snaps, &count);
+    if (err != 0) {
+        return refuse(b, err, "cannot read the WAL: %s", detail.text);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (snaps[i].index >= b->snap.index) {
+            b->snap = snaps[i];
+        }
+    }
+    mem_free(snaps);
+    return 0;
+}
+
+/* The leader's database was received, and the crash came before it was put in place (F4). */
+static int catch_up_database(struct boot *b)
+{
+    if (b->snap.index <= b->schema.consistent_index) {
+        return 0;
+    }
+    struct driver *d = b->d;
+    log_info("Recovering from snapshot backend", LOG_U64("snapshot-index", b->snap.index));
+    raft_index behind = b->schema.consistent_index;
+    unload_schema(b);
+    int err = snap_db_install(d->env->disk, d->snap_dir, b->snap.index);
+    if (err == 0) {
+        err = open_backend(b);
+    }
+    if (err == 0) {
+        err = load_schema(b);
+    }
+    if (err == 0 && b->schema.consistent_index >= b->snap.index) {
+        return 0;
+    }
+    return refuse(
+        b, ERR_CORRUPT,
+        "database file (%s/db index %llu) does not match with snapshot (index %llu); remove "
+        "this member from the cluster, delete its data directory and add it again",
+        d->snap_dir, (unsigned long long)behind, (unsigned long long)b->snap.index);
+}
+
+static int read_wal(struct boot *b)
+{
+    struct driver *d = b->d;
+    struct wal_detail detail = {""};
+    struct wal_options o = wal_options_of(d, &detail);
+    struct raft_entry_id at = {b->snap.term, b->snap.index};
+    wal_contents_init(&b->contents);
+    int err = wal_recover(&o, at, &d->wal, &b->contents);
+    if (err == ERR_LOCKED) {
+        return refuse(b, err, "the WAL in %s is in use by another process: %s", d->wal_dir,
+                      detail.text);
+    }
+    if (err != 0) {
+        return refuse(b, err, "cannot read the WAL: %s", detail.text);
+    }
+    if (!b->contents.has_metadata) {
+        return refuse(b, ERR_CORRUPT, "the WAL in %s has no metadata record", d->wal_dir);
+    }
+    b->metadata = b->contents.metadata;
+    raft_index last = b->snap.index + b->contents.count;
+    if (b->schema.consistent_index > last) {
+        return refuse(b, ERR_CORRUPT,
+                      "the database holds entry %llu but the WAL in %s ends at %llu: WAL files are "
+                      "missing; restore this member from a snapshot or add it anew",
+                      (unsigned long long)b->schema.consistent_index, d->wal_dir,
+                      (unsigned long long)last);
+    }
+    return 0;
+}
+
+/* ---- what this release does not serve yet ---- */
+
+static size_t count_joining(const struct boot *b)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < b->contents.count; i++) {
+        const struct raft_entry *e = &b->contents.entries[i];
+        struct raft_conf_change cc;
+        if (e->index > b->schema.consistent_index && e->type == RAFT_ENTRY_CONF_CHANGE &&
+            raft_conf_change_v1_decode(e->data, &cc) == 0 && cc.type == RAFT_CONF_ADD_NODE &&
+            membership_find(&b->d->members, cc.node_id) == NULL) {
+            count++;
+        }
+    }
+    return count;
+}
+
+static int check_supported(struct boot *b)
+{
+    for (size_t i = 0; i < b->contents.count; i++) {
+        const struct raft_entry *e = &b->contents.entries[i];
+        if (e->index > b->schema.consistent_index && e->type == RAFT_ENTRY_NORMAL &&
+            e->data.len > 0 && !apply_can(e->data)) {
+            return refuse(b, ERR_UNSUPPORTED,
+                          "entry %llu of the WAL changes authentication and is not in the database "
+                          "yet; start etcd once on this directory, then stop it",
+                          (unsigned long long)e->index);
+        }
+    }
+    if (b->d->members.count + count_joining(b) > 1) {
+        return refuse(
+            b, ERR_UNSUPPORTED,
+            "this data directory belongs to a cluster of several members, and this release "
+            "serves single members only; keep etcd on it, or restore a snapshot of it as a "
+            "cluster of one (cairnutl snapshot restore)");
+    }
+    return 0;
+}
+
+/* ---- level ---- */
+
+static struct semver version_in_snap(struct boot *b)
+{
+    struct semver v = {0};
+    struct snap_file file;
+    snap_file_init(&file);
+    struct v2store store;
+    if (snap_load_newest(b->d->env->disk, b->d->snap_dir, &b->snap, 1, &file) == 0 &&
+        v2store_decode(buf_slice(&file.data), &store) == 0) {
+        v = store.cluster_version;
+        membership_deinit(&store.membership);
+    }
+    snap_file_deinit(&file);
+    return v;
+}
+
+static bool has_v2_entries(const struct boot *b)
+{
+    struct wire_v2_request v2;
+    for (size_t i = 0; i < b->contents.count; i++) {
+        if (b->contents.entries[i].type == RAFT_ENTRY_NORMAL &&
+            wire_v2_request_decode(b->contents.entries[i].data, &v2)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int find_level(struct boot *b)
+{
+    struct semver none = {0};
+    struct semver storage = b->schema.has_storage_version ? b->schema.storage_version : none;
+    struct semver v2 = none;
+    if (semver_is_none(b->schema.cluster_version) && b->snap.index > 0) {
+        v2 = version_in_snap(b);
+    }
+    if (semver_is_none(storage) && semver_is_none(b->schema.cluster_version) &&
+        semver_is_none(v2)) {
+        /* Nothing was decided before it stopped: only what wrote the log tells. */
+        b->d->level = has_v2_entries(b) ? LEVEL_3_5 : LEVEL_NEW;
+        return 0;
+    }
+    int err = level_detect(storage, b->schema.cluster_version, v2, &b->d->level);
+    char text[SEMVER_TEXT_MAX];
+    semver_format(semver_is_none(storage) ? b->schema.cluster_version : storage, text);
+    return err == 0 ? 0 : refuse(b, err, "version \"%s\" is not supported", text);
+}
+
+/* ---- store ---- */
+
+static int make_store(struct boot *b)
+{
+    struct driver *d = b->d;
+    uint64_t now = env_mono_ms(d->env);
+    uint8_t seed[BOOT_SEED_BYTES];
+    d->env->rand->ops->fill(d->env->rand, seed, sizeof(seed));
+    struct lessor_options lo = {
+        .backend = d->backend,
+        .bucket_lease = SCHEMA_LEASE,
+        .min_ttl_s = ((int64_t)d->config.election_ms * 3 / 2 + 999) / 1000,
+        .hash_seed = load_le64(seed),
+    };
+    d->lessor = lessor_create(&lo);
+    lessor_suspend(d->lessor, true, now);
+    struct buf row = BUF_INIT;
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < b->schema.lease_count; i++) {
+        uint8_t key[SCHEMA_LEASE_KEY_BYTES];
+        store_be64(key, (uint64_t)b->schema.leases[i].id);
+        buf_clear(&row);
+        schema_lease_encode(&row, &b->schema.leases[i]);
+        err = lessor_load(d->lessor, slice_make(key, sizeof(key)), buf_slice(&row));
+    }
+    buf_deinit(&row);
+    if (b->schema.lease_count > 0) {
+        log_warn("leases are kept, but their expiry is suspended in this release",
+                 LOG_U64("lease-count", b->schema.lease_count));
+    }
+    struct mvcc_options mo = {
+        .backend = d->backend, .lessor = d->lessor, .bucket_meta = SCHEMA_META};
+    d->store = mvcc_create(&mo);
+    if (err == 0) {
+        struct backend_view *v = backend_view_pin(d->backend);
+        err = mvcc_restore_tx(d->store, backend_view_tx(v));
+        backend_view_unpin(v);
+    }
+    return err == 0 ? 0 : refuse(b, err, "the database has a damaged record: %s", err_text(err));
+}
+
+/* ---- core ---- */
+
+static int make_core(struct boot *b)
+{
+    struct driver *d = b->d;
+    const struct driver_config *dc = &d->config;
+    struct strs client_urls = {0};
+    uint8_t seed[BOOT_SEED_BYTES];
+    d->env->rand->ops->fill(d->env->rand, seed, sizeof(seed));
+    int err = urls_parse_list(dc->advertise_client_urls, &client_urls, NULL);
+    struct core_config cc = {
+        .member_id = b->metadata.node_id,
+        .cluster_id = b->metadata.cluster_id,
+        .name = dc->name,
+        .client_urls = (const char *const *)client_urls.items,
+        .client_url_count = client_urls.count,
+        .level = d->level,
+        .heartbeat_ms = dc->heartbeat_ms,
+        .election_ticks = dc->election_ms / dc->heartbeat_ms,
+        .request_bytes_max = dc->request_bytes_max,
+        .txn_ops_max = dc->txn_ops_max,
+        .quota_bytes = dc->quota_bytes == 0 ? LIMIT_QUOTA_BYTES_DEFAULT : dc->quota_bytes,
+        .snapshot_count =
+            dc->snapshot_count == 0 ? LIMIT_SNAPSHOT_COUNT_DEFAULT : dc->snapshot_count,
+        .snapshot_catchup = dc->snapshot_catchup,
+        .compaction_batch =
+            dc->compaction_batch == 0 ? LIMIT_COMPACTION_BATCH : dc->compaction_batch,
+        .compaction_sleep_ms = dc->compaction_sleep_ms,
+        .request_id_seed_ms = (uint64_t)(d->env->clock->ops->wall_ns(d->env->clock) / 1000000),
+        .raft_seed = load_le64(seed),
+        .pre_vote = dc->pre_vote,
+    };
+    struct raft_hard_state hard = b->contents.hard_state;
+    if (hard.commit < b->schema.consistent_index) {
+        hard.commit = b->schema.consistent_index; /* applied, so committed (R2) */
+    }
+    if (hard.commit < b->snap.index) {
+        hard.commit = b->snap.index;
+    }
+    struct raft_boot rb = {
+        .hard = hard,
+        .base = {b->snap.term, b->snap.index},
+        .entries = b->contents.entries,
+        .entry_count = b->contents.count,
+        .applied = b->schema.consistent_index,
+        .snapshot = {.meta = b->snap},
+    };
+    if (err == 0) {
+        err = membership_conf_state(&d->members, &rb.conf);
+    }
+    struct core_boot boot = {
+        .backend = d->backend,
+        .store = d->store,
+        .lessor = d->lessor,
+        .members = &d->members,
+        .schema = &b->schema,
+        .raft = &rb,
+        .snapshot_index = b->snap.index,
+    };
+    if (err == 0) {
+        err = core_create(&cc, &boot, &d->core);
+    }
+    strs_deinit(&client_urls);
+    return err == 0 ? 0
+                    : refuse(b, err, "cannot start raft from this directory: %s", err_text(err));
+}
+
+/* ---- the two ways ---- */
+
+/* Members with their ids, out of the flags; the text of what is wrong goes to b->text. */
+static int initial_members(struct boot *b, struct membership *out)
+{
+    const struct driver_config *dc = &b->d->config;
+    struct initial_cluster ic = {0};
+    struct strs advertised = {0};
+    struct buf error = BUF_INIT;
+    int err = initial_cluster_parse(dc->initial_cluster, &ic, &error);
+    if (err == 0) {
+        err = urls_parse_list(dc->advertise_peer_urls, &advertised, &error);
+    }
+    if (err == 0) {
+        err = initial_cluster_verify_bootstrap(&ic, dc->name, &advertised, false, NULL, &error);
+    }
+    if (err == 0) {
+        err = initial_cluster_members(&ic, dc->initial_cluster_token, out, &error);
+    }
+    if (err != 0) {
+        err = refuse(b, err, "%s", buf_cstr(&error));
+    }
+    initial_cluster_deinit(&ic);
+    strs_deinit(&advertised);
+    buf_deinit(&error);
+    return err;
+}
+
+/* The first entries of a cluster of one, from the flags; ids as the flags give them. */
+static int first_entries(struct boot *b, struct member_bootstrap *mb, struct wal_metadata *ids)
+{
+    struct membership ms;
+    membership_init(&ms);
+    int err = initial_members(b, &ms);
+    if (err == 0 && ms.count > 1) {
+        err = refuse(b, ERR_UNSUPPORTED,
+                     "--initial-cluster names %zu members, and this release starts single members "
+                     "only",
+                     ms.count);
+    }
+    if (err == 0) {
+        err = member_bootstrap_build(&ms, level_rules(b->d->level)->emission, false, mb);
+    }
+    if (err == 0) {
+        *ids = (struct wal_metadata){
+            .node_id = membership_find_name(&ms, b->d->config.name)->id,
+            .cluster_id = membership_cluster_id(&ms),
+        };
+    }
+    membership_deinit(&ms);
+    return err;
+}
+
+/* The first start ended behind the making of the WAL and before its first entry: go on with it. */
+static int bootstrap_again(struct boot *b)
+{
+    struct member_bootstrap mb = {0};
+    struct wal_metadata ids;
+    int err = first_entries(b, &mb, &ids);
+    if (err == 0 &&
+        (ids.node_id != b->metadata.node_id || ids.cluster_id != b->metadata.cluster_id)) {
+        err = refuse(b, ERR_MISMATCH,
+                     "the first start of this member was interrupted, and it was another member "
+                     "(%llx) than the flags name now (%llx); use the same flags, or remove %s",
+                     (unsigned long long)b->metadata.node_id, (unsigned long long)ids.node_id,
+                     b->d->config.data_dir);
+    }
+    if (err == 0) {
+        err = core_bootstrap(b->d->core, mb.entries, mb.count);
+    }
+    member_bootstrap_deinit(&mb);
+    return err;
+}
+
+static int open_existing(struct boot *b)
+{
+    struct driver *d = b->d;
+    int err = find_snapshot(b);
+    if (err == 0) {
+        err = catch_up_database(b);
+    }
+    if (err == 0) {
+        d->level = LEVEL_NEW; /* for reading; found below */
+        err = read_wal(b);
+    }
+    if (err == 0) {
+        err = check_supported(b);
+    }
+    if (err == 0) {
+        err = find_level(b);
+    }
+    if (err == 0) {
+        wal_emission_set(d->wal, level_rules(d->level)->emission);
+        backend_committed_index_init(d->backend, b->schema.consistent_index, b->schema.term);
+        err = make_store(b);
+    }
+    if (err == 0) {
+        err = make_core(b);
+    }
+    if (err == 0 && b->contents.count == 0 && b->snap.index == 0 &&
+        b->schema.consistent_index == 0) {
+        err = bootstrap_again(b);
+    }
+    if (err == 0) {
+        log_info("restarting local member", LOG_HEX("local-member-id", b->metadata.node_id),
+                 LOG_HEX("cluster-id", b->metadata.cluster_id),
+                 LOG_U64("commit-index", b->contents.hard_state.commit));
+    }
+    return err;
+}
+
+/* WAL, store and core of a member that never ran; its first entries are committed at once. */
+static int start_new(struct boot *b, const struct member_bootstrap *mb)
+{
+    struct driver *d = b->d;
+    struct wal_detail detail = {""};
+    struct wal_options o = wal_options_of(d, &detail);
+    int err = make_store(b);
+    if (err == 0) {
+        err = wal_create(&o, &b->metadata, &d->wal);
+        if (err != 0) {
+            err = refuse(b, err, "cannot create the WAL: %s", detail.text);
+        }
+    }
+    if (err == 0) {
+        err = make_core(b);
+    }
+    if (err == 0) {
+        err = core_bootstrap(d->core, mb->entries, mb->count);
+    }
+    if (err == 0) {
+        log_info("starting local member", LOG_HEX("local-member-id", b->metadata.node_id),
+                 LOG_HEX("cluster-id", b->metadata.cluster_id));
+    }
+    return err;
+}
+
+static int open_new(struct boot *b)
+{
+    struct driver *d = b->d;
+    if (b->schema.consistent_index > 0) {
+        return refuse(b, ERR_CORRUPT,
+                      "%s/db holds entries up to %llu, but there is no WAL in %s: give the right "
+                      "--wal-dir, or restore the member from a snapshot",
+                      d->snap_dir, (unsigned long long)b->schema.consistent_index, d->wal_dir);
+    }
+    d->level = LEVEL_NEW;
+    struct member_bootstrap mb = {0};
+    int err = first_entries(b, &mb, &b->metadata);
+    if (err == 0) {
+        err = start_new(b, &mb);
+    }
+    member_bootstrap_deinit(&mb);
+    return err;
+}
+
+int boot_open(struct driver *d, char *text)
+{
+    struct boot b = {.d = d, .text = text};
+    wal_contents_init(&b.contents);
+    membership_init(&d->members);
+    d->level = LEVEL_NEW; /* until it is known */
+    int err = make_dirs(&b);
+    if (err == 0) {
+        err = snap_clean(d->env->disk, d->snap_dir);
+    }
+    if (err == 0) {
+        err = open_backend(&b);
+    }
+    if (err == 0) {
+        err = load_schema(&b);
+    }
+    if (err == 0) {
+        b.is_new = !wal_exists(d->env->disk, d->wal_dir);
+        err = b.is_new ? open_new(&b) : open_existing(&b);
+    }
+    wal_contents_deinit(&b.contents);
+    if (b.has_schema) {
+        schema_boot_deinit(&b.schema);
+    }
+    if (err != 0) {
+        boot_close(d);
+    }
+    return err;
+}
+
+void boot_close(struct driver *d)
+{
+    if (d->core != NULL) {
+        core_destroy(d->core);
+    }
+    if (d->store != NULL) {
+        mvcc_destroy(d->store);
+    }
+    if (d->lessor != NULL) {
+        lessor_destroy(d->lessor);
+    }
+    if (d->backend != NULL) {
+        backend_close(d->backend);
+    }
+    if (d->wal != NULL) {
+        (void)wal_close(d->wal); /* everything acknowledged is synced already */
+    }
+    membership_deinit(&d->members);
+    buf_deinit(&d->conf_written);
+    mem_free(d->snap_dir);
+    mem_free(d->wal_dir);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * core/core: one whole member without sockets, disks or clocks: raft, the store and what waits on
+ * them.
+ *
+ * Problem     The server and the simulator must run the same member, and every run must be a
+ * function of its inputs. Design      core_step() takes one event (with the time in it);
+ * core_take() then hands out, for all events since the last one, what is to be done: entries to
+ * append to the WAL, a batch for the file, values to read, a raft snapshot to save, replies.
+ * Nothing is done inside: no disk, no network, no lock, nobody is called back.  What was done comes
+ * back as an event.
+ *
+ *               request -> propose -> [append, sync] -> APPENDED -> commit -> apply -> reply
+ *                          read index ---------------------------> plan  -------------> reply
+ *
+ * Invariants  I1  entries are applied in index order, each once.
+ *             I2  a proposal is answered only after it was applied, and applied only when it is
+ *                 durable here (single voter) or committed.
+ *             I3  no batch holds an index above durable_index (the own, synced WAL).
+ *             I4  a raft snapshot at i is saved only after the file holds i.
+ * Ownership   A struct core_request belongs to the caller, to the core between step and its reply
+ *             (it comes back in update.replies, exactly once, also after a cancel).  What it points
+ * to stays valid meanwhile. Thread      core (the main loop). Limits      LIMIT_PENDING_REQUESTS,
+ * LIMIT_APPLY_GAP, LIMIT_TAIL_*; apply_batch_max below. Failure     update.fatal: the member must
+ * stop (broken disk, corrupt file); the text says why. See         design.md 2-5, 8;
+ * client-api 2.0; peer-protocol 4.6; test/unit/core.
+ */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include "base/list.h"
+#include "member/member.h"
+#include "mvcc/hash.h"
+#include "mvcc/mvcc.h"
+#include "mvcc/txn.h"
+#include "raft/raft.h"
+#include "schema/schema.h"
+
+struct apply;
+struct core;
+
+/* ---- configuration ---- */
+
+struct core_config {
+    uint64_t member_id;
+    uint64_t cluster_id;
+    const char *name;               /* published at start; copied */
+    const char *const *client_urls; /* published at start; copied */
+    size_t client_url_count;
+    enum level level;
+    uint32_t heartbeat_ms; /* one tick */
+    uint32_t election_ticks;
+    uint64_t request_bytes_max;
+    uint32_t txn_ops_max;
+    int64_t quota_bytes; /* <= 0: no quota */
+    uint64_t snapshot_count;
+    uint64_t snapshot_catchup;
+    uint32_t compaction_batch;    /* records a slice */
+    uint64_t compaction_sleep_ms; /* pause between slices */
+    uint64_t request_id_seed_ms;  /* wall clock at start: request ids (peer-protocol 4.1) */
+    uint64_t raft_seed;
+    bool pre_vote;
+};
+
+/* What the data directory held; made by the driver (core/boot.h). */
+struct core_boot {
+    struct backend *backend;
+    struct mvcc_store *store;
+    struct lessor *lessor;
+    struct membership *members; /* stays the driver's; changed by the core only */
+    struct schema_boot *schema;
+    const struct raft_boot *raft;
+    uint64_t snapshot_index; /* newest raft snapshot */
+};
+
+/* ---- requests ---- */
+
+enum core_kind {
+    CORE_PROPOSE,  /* which + body through the log; response filled when applied */
+    CORE_RANGE,    /* range -> plan, at a linearizable or local point */
+    CORE_TXN_READ, /* read-only txn -> response */
+    CORE_BARRIER,  /* nothing but the linearizable point (MemberList, health) */
+    CORE_HASH,     /* Maintenance.Hash -> hash */
+    CORE_HASH_KV,  /* rev -> hash */
+    CORE_VIEW,     /* a view of everything applied now -> view (snapshot save) */
+    CORE_DEFRAG,
+};
+
+struct core_request {
+    struct list_node node;
+    enum core_kind kind;
+
+    /* In. */
+    uint32_t which;       /* PROPOSE: enum wire_internal_field */
+    struct slice body;    /* PROPOSE: the request's own bytes; copied by core_step */
+    uint64_t quota_cost;  /* PROPOSE: client-api 2.5.1, 0 = none */
+    bool wants_physical;  /* PROPOSE of a compaction */
+    bool is_serializable; /* RANGE, TXN_READ: no ReadIndex round */
+    bool is_internal;     /* PROPOSE by the member itself: not counted, no quota */
+    const struct wire_range_req *range;
+    const struct wire_txn_req *txn;
+    int64_t rev; /* HASH_KV */
+
+    /* Out, valid with the reply. */
+    int err;
+    int64_t header_rev;
+    struct buf *response;   /* PROPOSE, TXN_READ: the body behind the header is appended */
+    struct mvcc_plan *plan; /* RANGE: the caller's; built when err == 0, to be ended by it */
+    struct mvcc_hash_value hash;
+    struct backend_view *view; /* VIEW: a reference for the caller when err == 0 */
+
+    /* Private. */
+    uint64_t id;
+    uint64_t deadline_ms;
+    uint64_t wait; /* read round, applied index, or backend position */
+    struct mvcc_values *values;
+    struct mvcc_hash *hash_run;
+    uint8_t stage;
+    bool is_canceled;
+    bool has_job;     /* a job uses it: the reply waits for that */
+    bool is_finished; /* a physical compaction: records are gone, the commit is not there */
+
+    /* The caller's: what the driver calls with the reply, on the main loop. */
+    void (*on_reply)(struct core_request *r);
+    void *user;
+};
+
+void core_request_init(struct core_request *r, enum core_kind kind);
+
+/* ---- events ---- */
+
+/* One storage write: entries, hard state, messages that wait for it. From update.appends; comes
+ * back with CORE_EV_APPENDED in the same order. */
+struct core_append {
+    struct list_node node;
+    struct raft_entry *entries; /* each with a reference */
+    size_t entry_count;
+    size_t entry_cap;
+    struct raft_hard_state hard;
+    bool has_hard;
+    bool must_sync;
+    bool needs_ack;
+    struct raft_append_ack ack;
+    struct raft_message *messages; /* to be sent (or stepped, to ourselves) once durable */
+    size_t message_count;
+    size_t message_cap;
+};
+
+/* A raft snapshot to save: `.snap`, then the WAL record (storage-formats 4.2). */
+struct core_save {
+    struct raft_snapshot_meta meta;
+    struct buf v2_json;
+};
+
+enum core_job_kind { CORE_JOB_FETCH, CORE_JOB_HASH, CORE_JOB_HASH_ALL, CORE_JOB_DEFRAG };
+
+/* Work that blocks, for the work or backend lane. Comes back with CORE_EV_JOB_DONE. */
+struct core_job {
+    struct list_node node;
+    enum core_job_kind kind;
+    struct backend_view *view; /* pinned for the job */
+    struct mvcc_fetch *fetch;
+    struct mvcc_values *values; /* where the fetch goes */
+    struct mvcc_hash *hash;
+    struct backend_defrag *defrag;
+    struct core_request *request; /* NULL: apply, or the compaction's hash */
+    uint32_t hash_all;
+    int err;
+};
+
+enum core_event_type {
+    CORE_EV_TICK,
+    CORE_EV_WAKE,      /* update.wake_ms is reached */
+    CORE_EV_REQUEST,   /* request */
+    CORE_EV_CANCEL,    /* request: the client has gone; its reply still comes */
+    CORE_EV_APPENDED,  /* append, err: durable, or failed */
+    CORE_EV_COMMITTED, /* batch, err */
+    CORE_EV_SAVED,     /* save, err */
+    CORE_EV_JOB_DONE,  /* job */
+    CORE_EV_MESSAGE,   /* message: from a peer */
+    CORE_EV_NO_SPACE,  /* is_short: the WAL has no spare segment left (or has one again) */
+    CORE_EV_STOP,      /* answer everything, commit everything */
+};
+
+struct core_event {
+    enum core_event_type type;
+    uint64_t now_ms; /* env_mono_ms */
+    union {
+        struct core_request *request;
+        struct core_append *append;
+        struct backend_batch *batch;
+        struct core_save *save;
+        struct core_job *job;
+        const struct raft_message *message;
+        bool is_short;
+    };
+    int err;
+};
+
+/* ---- updates ---- */
+
+struct core_update {
+    struct list replies;                 /* core_request.node */
+    struct list appends;                 /* core_append.node: to the log lane, in order */
+    struct list jobs;                    /* core_job.node */
+    struct backend_batch *batch;         /* to the backend lane, or NULL */
+    struct core_save *save;              /* to the log lane, or NULL */
+    const struct raft_message *messages; /* to peers, at once; until the next core_step */
+    size_t message_count;
+    uint64_t wake_ms;  /* CORE_EV_WAKE wanted then; UINT64_MAX = no */
+    bool has_more;     /* more to do now: take again after handling this */
+    bool became_ready; /* the member may serve: log caught up, version known (once) */
+    bool is_stopped;   /* after CORE_EV_STOP: nothing is under way any more */
+    int fatal;
+    char fatal_text[256];
+};
+
+MUST_USE int core_create(const struct core_config *config, const struct core_boot *boot,
+                         struct core **out);
+/* Nothing may be under way (update.is_stopped, or a simulated power cut). Closes nothing of boot
+ * but what it took over. */
+void core_destroy(struct core *c);
+void core_step(struct core *c, const struct core_event *ev);
+void core_take(struct core *c, struct core_update *out);
+/* First start of a cluster: the ConfChange entries of all members (peer-protocol 6.1). */
+MUST_USE int core_bootstrap(struct core *c, const struct raft_entry *entries, size_t count);
+
+/* ---- queries ---- */
+
+struct core_status {
+    struct raft_status raft;
+    raft_index committed;
+    raft_index applied;
+    uint64_t leader;
+    int64_t rev;
+    int64_t compact_rev;
+    uint64_t db_size;
+    uint64_t db_size_in_use;
+    int64_t quota;
+    uint64_t pending_proposals;
+    uint64_t proposals_failed;
+    uint64_t leader_changes;
+    uint64_t slow_reads;
+    uint64_t snapshot_index;
+    enum level level;
+};
+
+void core_status(const struct core *c, struct core_status *out);
+/* True when a write of this cost would be refused for space now (client-api 2.5.1). */
+bool core_is_over_quota(const struct core *c, uint64_t cost);
+uint64_t core_member_id(const struct core *c);
+uint64_t core_cluster_id(const struct core *c);
+raft_term core_term(const struct core *c);
+const struct raft_conf_state *core_conf(const struct core *c);
+int64_t core_rev(const struct core *c);
+const struct membership *core_members(const struct core *c);
+struct apply *core_apply(struct core *c);
+struct mvcc_store *core_store(struct core *c);
+struct backend *core_backend(struct core *c);
+struct lessor *core_lessor(struct core *c);
+/* none while not decided, or (storage) below 3.6. */
+struct semver core_cluster_version(const struct core *c);
+struct semver core_storage_version(const struct core *c);
+void core_check(const struct core *c);
+
+#endif

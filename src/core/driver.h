@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * core/driver: runs a core over an env: opens the data directory, carries out updates, brings back
+ * what was done.  A whole member without sockets; the same for the server and for unit fixtures.
+ *
+ * Design      Requests are stepped at once; the end of the loop's turn (exec.defer) takes the
+ * update: appends of the whole turn go to the log lane as one job (one write, one sync), a batch to
+ * the backend lane, reads to the work lane, replies to their owners.
+ *
+ *                 submit -> core_step      end of turn -> core_take -> jobs -> done -> core_step
+ * ...
+ *
+ * Invariants  I1  one log job at a time, appends in order.  I2  after a failure nothing more is
+ * written. Ownership   As core.h.  driver_close after on_stopped, or (simulated power cut) at any
+ * time when the env's lanes are dead. Thread      main loop. Failure     driver_open: ERR_* and a
+ * text that says what to do.  Later: on_fatal once. See         design.md 2, 8;
+ * storage-formats 4.5, 7; test/unit/core, test/crash.
+ */
+#ifndef CORE_DRIVER_H
+#define CORE_DRIVER_H
+
+#include "core/core.h"
+#include "env/env.h"
+
+enum { DRIVER_TEXT_BYTES = 512 };
+
+struct driver;
+
+struct driver_config {
+    struct env *env;
+    const char *name;
+    const char *data_dir;
+    const char *wal_dir; /* "" = <data_dir>/member/wal */
+    /* First start. */
+    const char *initial_cluster; /* name=url,... */
+    const char *initial_cluster_token;
+    const char *advertise_peer_urls;   /* comma list */
+    const char *advertise_client_urls; /* comma list */
+    uint32_t heartbeat_ms;
+    uint32_t election_ms;
+    uint64_t request_bytes_max;
+    uint32_t txn_ops_max;
+    int64_t quota_bytes;     /* 0 = default, negative = none */
+    uint64_t snapshot_count; /* 0 = default */
+    uint64_t snapshot_catchup;
+    uint32_t max_snapshots;
+    uint32_t max_wals;
+    uint64_t batch_interval_ms; /* 0 = default */
+    uint32_t batch_ops;
+    uint32_t compaction_batch;
+    uint64_t compaction_sleep_ms;
+    size_t page_cache_bytes;
+    uint64_t wal_segment_bytes; /* 0 = default; tests take small ones */
+    bool no_sync;
+    bool pre_vote;
+
+    void (*on_ready)(void *arg); /* may serve now */
+    void (*on_fatal)(void *arg, int err, const char *text);
+    void (*on_stopped)(void *arg);
+    void *arg;
+};
+
+/* text: DRIVER_TEXT_BYTES, filled on failure. */
+MUST_USE int driver_open(const struct driver_config *config, struct driver **out, char *text);
+/* Begins to run; before it, driver_close is all that may follow. */
+void driver_start(struct driver *d);
+/* The reply comes by r->on_reply, possibly from inside a later turn, never from inside submit. */
+void driver_submit(struct driver *d, struct core_request *r);
+void driver_cancel(struct driver *d, struct core_request *r);
+/* Answers and commits everything, then on_stopped. */
+void driver_stop(struct driver *d);
+void driver_close(struct driver *d);
+
+struct core *driver_core(struct driver *d);
+struct env *driver_env(struct driver *d);
+enum level driver_level(const struct driver *d);
+
+/* What metrics count. */
+struct driver_stats {
+    uint64_t wal_syncs;
+    uint64_t wal_sync_ns; /* of the last one */
+    uint64_t commits;
+    uint64_t commit_ns;
+    uint64_t wal_bytes;
+};
+const struct driver_stats *driver_stats(const struct driver *d);
+/* Called with each duration: metrics histograms.  May be NULL. */
+enum driver_timing {
+    DRIVER_WAL_SYNC,
+    DRIVER_WAL_WRITE,
+    DRIVER_COMMIT,
+    DRIVER_DEFRAG,
+    DRIVER_SNAP_SAVE
+};
+void driver_timing_hook(struct driver *d,
+                        void (*hook)(void *arg, enum driver_timing what, uint64_t ns), void *arg);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * core/driver_internal: the driver's state and its jobs.  Private to core.
+ */
+#ifndef CORE_DRIVER_INTERNAL_H
+#define CORE_DRIVER_INTERNAL_H
+
+#include "core/driver.h"
+#include "wal/wal.h"
+
+/* The one job of the log lane: appends in order, one sync, then a raft snapshot if there is one. */
+struct log_job {
+    struct env_job job;
+    struct list appends;
+    struct core_save *save;
+    bool has_spare; /* the spare job ended: give it back first */
+    int append_err;
+    int save_err;
+    uint64_t write_ns;
+    uint64_t sync_ns;
+    uint64_t save_ns;
+    bool may_spare; /* in: a new spare may be begun */
+    int spare_err;
+    bool did_sync;
+    bool wants_spare; /* out: spare.job was begun */
+    bool is_short;    /* out */
+    bool is_running;
+};
+
+struct spare_job {
+    struct env_job job;
+    struct wal_spare_job spare;
+    bool is_running; /* from begin to end */
+    bool is_made;    /* run is over, end is not */
+};
+
+struct commit_job {
+    struct env_job job;
+    struct backend_batch *batch;
+    uint64_t ns;
+    int err;
+};
+
+struct purge_job {
+    struct env_job job;
+    bool is_running;
+    bool is_wanted;
+};
+
+struct driver {
+    struct driver_config config;
+    struct env *env;
+    struct core *core;
+    struct wal *wal; /* log lane */
+    char *wal_dir;
+    char *snap_dir;
+    struct backend *backend;
+    struct mvcc_store *store;
+    struct lessor *lessor;
+    struct membership members;
+    enum level level;
+    struct buf conf_written; /* the JSON that was put into meta/confState last */
+
+    struct list appends; /* wait for the log lane */
+    struct core_save *save;
+    struct log_job log;
+    struct spare_job spare;
+    struct commit_job commit;
+    struct purge_job purge;
+    struct list jobs; /* running work jobs */
+
+    struct env_timer tick;
+    struct env_timer wake;
+    bool is_scheduled;
+    bool is_failed;
+    bool is_stopping;
+    bool is_closed;
+    bool was_short;
+    bool wants_log_job;      /* an empty one, to begin a spare */
+    uint64_t spare_retry_ms; /* no new spare before */
+    struct driver_stats stats;
+    void (*timing)(void *arg, enum driver_timing what, uint64_t ns);
+    void *timing_arg;
+};
+
+void driver_schedule(struct driver *d);
+void driver_step(struct driver *d, struct core_event *ev);
+
+/* jobs.c */
+void driver_log_start(struct driver *d);
+void driver_spare_start(struct driver *d);
+void driver_spare_retry(struct driver *d);
+void driver_commit_start(struct driver *d, struct backend_batch *batch);
+void driver_job_start(struct driver *d, struct core_job *job);
+
+#endif

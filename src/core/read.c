@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * core/read: linearizable points and what is read at them.
+ *
+ * All reads that arrive between two takes share one ReadIndex round (design.md 4).  A round's
+ * number is its context; a single voter answers in the same take.
+ */
+#include "base/bytes.h"
+#include "core/internal.h"
+
+enum { ROUND_BYTES = 8 };
+
+void core_read(struct core *c, struct core_request *r)
+{
+    if (r->is_serializable) {
+        r->stage = CORE_STAGE_APPLIED;
+        r->wait = 0;
+        list_push_front(&c->reads_applied, &r->node);
+        return;
+    }
+    if (!c->is_round_open && !c->is_round_refused) {
+        c->round++;
+        c->is_round_open = true;
+    }
+    r->stage = CORE_STAGE_ROUND;
+    r->wait = c->round;
+    list_push_back(&c->reads_round, &r->node);
+}
+
+void core_reads_ask(struct core *c)
+{
+    if (!c->is_round_open) {
+        return;
+    }
+    struct raft_event ev = {.type = RAFT_EV_READ_INDEX};
+    ev.context.len = ROUND_BYTES;
+    store_be64(ev.context.bytes, c->round);
+    c->is_round_open = false;
+    c->round_ticks = 0;
+    c->is_round_refused = raft_step(c->raft, &ev) != 0;
+}
+
+void core_reads_answered(struct core *c, const struct raft_read_state *reads, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (reads[i].context.len != ROUND_BYTES) {
+            continue;
+        }
+        uint64_t round = load_be64(reads[i].context.bytes);
+        LIST_FOREACH (&c->reads_round, n) {
+            struct core_request *r = LIST_ENTRY(n, struct core_request, node);
+            if (r->wait > round) {
+                break;
+            }
+            list_remove(n);
+            r->stage = CORE_STAGE_APPLIED;
+            r->wait = reads[i].index;
+            list_push_back(&c->reads_applied, n);
+        }
+    }
+}
+
+static void read_fetch(struct core *c, struct core_request *r)
+{
+    struct core_job *job = core_job_push(c, CORE_JOB_FETCH, r);
+    job->fetch = mvcc_fetch_create(r->values);
+    r->has_job = true;
+}
+
+static struct mvcc_values *values_of(struct core *c, struct core_request *r)
+{
+    if (r->values == NULL) {
+        r->values = mvcc_values_create(c->store);
+    }
+    return r->values;
+}
+
+/* 0 done, ERR_AGAIN more to do in a later take, ERR_COLD a job reads, else the answer. */
+static int range_go_on(struct core *c, struct core_request *r)
+{
+    int err = 0;
+    if (!r->plan->is_built) {
+        err = mvcc_plan_build(r->plan, CORE_PLAN_KEYS);
+        if (err != 0) {
+            return err;
+        }
+    }
+    if (r->plan->needs_values) {
+        err = mvcc_plan_values(r->plan, values_of(c, r));
+        if (err == ERR_COLD) {
+            return err;
+        }
+        if (err == 0) {
+            err = mvcc_plan_sort_values(r->plan, r->values);
+        }
+        if (err != 0) {
+            mvcc_plan_end(r->plan);
+        }
+    }
+    return err;
+}
+
+static int txn_go_on(struct core *c, struct core_request *r)
+{
+    struct mvcc_values *v = values_of(c, r);
+    int err = mvcc_prefetch_txn(c->store, r->txn, true, v);
+    if (err == 0) {
+        err = mvcc_apply_txn(c->store, r->txn, v, r->response, &r->header_rev);
+    }
+    return err;
+}
+
+/* One step of a read whose point is reached; the request stands in no list. */
+static void read_go_on(struct core *c, struct core_request *r)
+{
+    int err = 0;
+    switch (r->kind) {
+    case CORE_RANGE:
+        err = range_go_on(c, r);
+        r->header_rev = err == 0 ? r->plan->header_rev : mvcc_rev(c->store);
+        break;
+    case CORE_TXN_READ: err = txn_go_on(c, r); break;
+    case CORE_PROPOSE:
+    case CORE_BARRIER:
+    case CORE_HASH:
+    case CORE_HASH_KV:
+    case CORE_VIEW:
+    case CORE_DEFRAG: r->header_rev = mvcc_rev(c->store); break;
+    }
+    if (err == ERR_AGAIN) {
+        list_push_back(&c->reads_build, &r->node);
+    } else if (err == ERR_COLD) {
+        read_fetch(c, r);
+    } else if (err != 0 && !err_is_rpc(err)) {
+        core_fail(c, err, "reading");
+        core_reply(c, r, ERR_RPC_INTERNAL);
+    } else {
+        core_reply(c, r, err);
+    }
+}
+
+static void read_start(struct core *c, struct core_request *r)
+{
+    list_remove(&r->node);
+    r->stage = CORE_STAGE_BUILD;
+    if (r->kind == CORE_RANGE) {
+        int err = mvcc_plan_begin(c->store, r->range, r->plan);
+        if (err != 0) {
+            r->header_rev = mvcc_rev(c->store);
+            core_reply(c, r, err);
+            return;
+        }
+    }
+    read_go_on(c, r);
+}
+
+void core_reads_serve(struct core *c)
+{
+    /* Those under way first: each gets one step a take. */
+    struct list again;
+    list_init(&again);
+    LIST_FOREACH (&c->reads_build, n) {
+        list_remove(n);
+        list_push_back(&again, n);
+    }
+    LIST_FOREACH (&again, n) {
+        list_remove(n);
+        read_go_on(c, LIST_ENTRY(n, struct core_request, node));
+    }
+    LIST_FOREACH (&c->reads_applied, n) {
+        struct core_request *r = LIST_ENTRY(n, struct core_request, node);
+        if (r->wait > c->applied) {
+            break;
+        }
+        read_start(c, r);
+    }
+}
+
+void core_read_fetched(struct core *c, struct core_job *job)
+{
+    struct core_request *r = job->request;
+    r->has_job = false;
+    mvcc_fetch_finish(job->fetch, job->err == 0 ? r->values : NULL);
+    if (job->err == 0 && !r->is_canceled) {
+        read_go_on(c, r);
+        return;
+    }
+    if (r->kind == CORE_RANGE) {
+        mvcc_plan_end(r->plan);
+    }
+    core_reply(c, r, r->is_canceled ? ERR_RPC_CONTEXT_CANCELED : ERR_RPC_INTERNAL);
+}

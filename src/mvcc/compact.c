@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mvcc/compact: compaction: logical at once, physical in slices.
+ *
+ * Design      mvcc_compact moves the compact revision and puts scheduledCompactRev.  The physical
+ * part walks the index: the revisions that it drops are exactly the records to remove, so the file
+ * is not scanned.  The last slice puts finishedCompactRev.
+ *
+ *               IDLE -> [HASH] -> HELD <-> RUN ... -> IDLE or the next one
+ *
+ *             A crash leaves scheduled > finished and any part of the records; the index restored
+ *             from them drops the rest (compact_resume).  A compaction asked for while another is
+ * under way waits; only the newest of those is done, as the ones between have no hash and no effect
+ * of their own. Invariants  I1  removal starts when no pin lies below the target; later none can
+ * come there. I2  the slice that puts finishedCompactRev comes after all removals. See
+ * storage-formats 6.4, 8 (C1-C4).
+ */
+#include "base/err.h"
+#include "base/limits.h"
+#include "mvcc/store.h"
+#include "schema/schema.h"
+
+void compact_init(struct mvcc_store *s)
+{
+    s->compaction = (struct mvcc_compaction){.target = -1, .prev = -1, .next = -1};
+}
+
+void compact_deinit(struct mvcc_store *s)
+{
+    buf_deinit(&s->compaction.key);
+}
+
+static void meta_put(struct mvcc_store *s, const char *name, int64_t rev)
+{
+    uint8_t value[BACKEND_TOMBSTONE_BYTES];
+    size_t len = backend_rev_encode((struct backend_rev){rev, 0, false}, value);
+    backend_put(s->opts.backend, s->opts.bucket_meta, slice_cstr(name), slice_make(value, len));
+}
+
+static void start(struct mvcc_store *s, int64_t target, int64_t prev, bool needs_hash)
+{
+    struct mvcc_compaction *c = &s->compaction;
+    c->target = target;
+    c->prev = prev;
+    c->needs_hash = needs_hash;
+    buf_clear(&c->key);
+}
+
+int mvcc_compact(struct mvcc_store *s, int64_t rev)
+{
+    if (rev <= s->compact_rev) {
+        return ERR_RPC_COMPACTED;
+    }
+    if (rev > s->current_rev) {
+        return ERR_RPC_FUTURE_REV;
+    }
+    int64_t prev = s->compact_rev;
+    bool was_finished = s->scheduled_rev == s->finished_rev;
+    s->compact_rev = rev;
+    s->scheduled_rev = rev;
+    meta_put(s, SCHEMA_META_SCHEDULED_COMPACT, rev);
+    if (s->compaction.target >= 0) {
+        s->compaction.next = rev;
+    } else {
+        /* A hash of revision 0 would answer every later HashKV(0) (client-api 8.1). */
+        start(s, rev, prev, was_finished && rev > 0);
+    }
+    return 0;
+}
+
+void compact_resume(struct mvcc_store *s, int64_t scheduled)
+{
+    if (scheduled > s->compact_rev) {
+        int64_t prev = s->compact_rev;
+        s->compact_rev = scheduled;
+        start(s, scheduled, prev, false);
+    }
+}
+
+static bool is_pinned_below(const struct mvcc_store *s, int64_t rev)
+{
+    const struct list_node *end = &s->pins.head;
+    for (const struct list_node *n = end->next; n != end; n = n->next) {
+        if (LIST_ENTRY(n, struct mvcc_pin, node)->rev < rev) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum mvcc_compact_state mvcc_compact_state(const struct mvcc_store *s)
+{
+    const struct mvcc_compaction *c = &s->compaction;
+    if (c->target < 0) {
+        return MVCC_COMPACT_IDLE;
+    }
+    if (c->needs_hash) {
+        return MVCC_COMPACT_HASH;
+    }
+    return s->holds > 0 || is_pinned_below(s, c->target) ? MVCC_COMPACT_HELD : MVCC_COMPACT_RUN;
+}
+
+int64_t mvcc_compact_finished_rev(const struct mvcc_store *s)
+{
+    return s->finished_rev;
+}
+
+static void finish(struct mvcc_store *s)
+{
+    struct mvcc_compaction *c = &s->compaction;
+    int64_t done = c->target;
+    meta_put(s, SCHEMA_META_FINISHED_COMPACT, done);
+    s->finished_rev = done;
+    c->target = -1;
+    if (c->next >= 0) {
+        int64_t next = c->next;
+        c->next = -1;
+        start(s, next, done, false);
+    }
+}
+
+/* Drops at most max of what the key at pos has to drop. False: the key left, pos is not valid. */
+static bool key_compact(struct mvcc_store *s, struct keyindex_pos *pos, uint32_t count)
+{
+    const struct keyrev *revs = keyrec_revs(pos->rec);
+    for (uint32_t i = 0; i < count; i++) {
+        struct backend_rev rev = {revs[i].main, keyrev_sub(&revs[i]),
+                                  keyrev_is_tombstone(&revs[i])};
+        backend_record_remove(s->opts.backend, rev);
+    }
+    return keyindex_drop(&s->index, pos, count);
+}
+
+static void key_remember(struct mvcc_store *s, const struct keyrec *rec)
+{
+    buf_clear(&s->compaction.key);
+    buf_append_slice(&s->compaction.key, keyrec_key(rec));
+}
+
+size_t mvcc_compact_step(struct mvcc_store *s, size_t records_max)
+{
+    if (mvcc_compact_state(s) != MVCC_COMPACT_RUN) {
+        return 0;
+    }
+    struct mvcc_compaction *c = &s->compaction;
+    struct keyindex_pos pos;
+    size_t removed = 0;
+    pos.rec = keytree_seek(&s->index.tree, buf_slice(&c->key), &pos.path);
+    for (unsigned keys = 0; pos.rec != NULL; keys++) {
+        if (keys == MVCC_STEP_KEYS || removed >= records_max) {
+            key_remember(s, pos.rec);
+            return removed;
+        }
+        uint32_t count = keyrec_drop_count(pos.rec, c->target);
+        if (count == 0) {
+            pos.rec = keytree_next(&s->index.tree, &pos.path);
+            continue;
+        }
+        key_remember(s, pos.rec);
+        bool is_part = count > records_max - removed;
+        count = is_part ? (uint32_t)(records_max - removed) : count;
+        removed += count;
+        if (!key_compact(s, &pos, count)) {
+            pos.rec = keytree_seek(&s->index.tree, buf_slice(&c->key), &pos.path);
+        } else if (!is_part) {
+            pos.rec = keytree_next(&s->index.tree, &pos.path);
+        }
+    }
+    finish(s);
+    return removed;
+}

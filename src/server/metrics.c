@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * server/metrics: fills etcd's families from what the parts count, at each scrape.
+ */
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "os/os.h"
+#include "server/internal.h"
+
+static void on_timing(void *arg, enum driver_timing what, uint64_t ns)
+{
+    static const enum metric_id ids[] = {
+        [DRIVER_WAL_SYNC] = METRIC_DISK_WAL_FSYNC_DURATION_SECONDS,
+        [DRIVER_WAL_WRITE] = METRIC_DISK_WAL_WRITE_DURATION_SECONDS,
+        [DRIVER_COMMIT] = METRIC_DISK_BACKEND_COMMIT_DURATION_SECONDS,
+        [DRIVER_DEFRAG] = METRIC_DISK_BACKEND_DEFRAG_DURATION_SECONDS,
+        [DRIVER_SNAP_SAVE] = METRIC_DEBUGGING_SNAP_SAVE_TOTAL_DURATION_SECONDS,
+    };
+    struct server *s = arg;
+    metrics_observe(s->metrics, ids[what], (double)ns / 1e9);
+}
+
+static void collect_core(struct server *s, struct metrics *m)
+{
+    struct core_status st;
+    core_status(driver_core(s->driver), &st);
+    metrics_set(m, METRIC_SERVER_HAS_LEADER, st.leader != 0);
+    metrics_set(m, METRIC_SERVER_IS_LEADER, st.raft.role == RAFT_LEADER);
+    metrics_set(m, METRIC_SERVER_IS_LEARNER, st.raft.is_learner);
+    metrics_set(m, METRIC_SERVER_LEADER_CHANGES_SEEN_TOTAL, (double)st.leader_changes);
+    metrics_set(m, METRIC_SERVER_PROPOSALS_COMMITTED_TOTAL, (double)st.committed);
+    metrics_set(m, METRIC_SERVER_PROPOSALS_APPLIED_TOTAL, (double)st.applied);
+    metrics_set(m, METRIC_SERVER_PROPOSALS_PENDING, (double)st.pending_proposals);
+    metrics_set(m, METRIC_SERVER_PROPOSALS_FAILED_TOTAL, (double)st.proposals_failed);
+    metrics_set(m, METRIC_SERVER_QUOTA_BACKEND_BYTES, (double)st.quota);
+    metrics_set(m, METRIC_MVCC_DB_TOTAL_SIZE_IN_BYTES, (double)st.db_size);
+    metrics_set(m, METRIC_MVCC_DB_TOTAL_SIZE_IN_USE_IN_BYTES, (double)st.db_size_in_use);
+    metrics_set(m, METRIC_DEBUGGING_MVCC_CURRENT_REVISION, (double)st.rev);
+    metrics_set(m, METRIC_DEBUGGING_MVCC_COMPACT_REVISION, (double)st.compact_rev);
+    struct core *core = driver_core(s->driver);
+    metrics_set(m, METRIC_DEBUGGING_MVCC_KEYS_TOTAL, (double)mvcc_key_count(core_store(core)));
+    metrics_set(m, METRIC_MVCC_DB_OPEN_READ_TRANSACTIONS,
+                (double)backend_open_views(core_backend(core)));
+    metrics_set(m, METRIC_DISK_WAL_WRITE_BYTES_TOTAL, (double)driver_stats(s->driver)->wal_bytes);
+}
+
+static void collect_cluster_version(struct server *s, struct metrics *m)
+{
+    struct semver v = core_cluster_version(driver_core(s->driver));
+    if (semver_is_none(v)) {
+        return;
+    }
+    char text[SEMVER_TEXT_MAX];
+    (void)snprintf(text, sizeof(text), "%u.%u", v.major, v.minor);
+    const char *labels[] = {text};
+    struct metric_series *now = metrics_with(m, METRIC_CLUSTER_VERSION, labels);
+    if (s->cluster_version_series != NULL && s->cluster_version_series != now) {
+        metric_set(s->cluster_version_series, 0);
+    }
+    metric_set(now, 1);
+    s->cluster_version_series = now;
+}
+
+static void collect_process(struct metrics *m)
+{
+    struct os_usage u;
+    os_usage_get(&u);
+    metrics_set(m, METRIC_PROCESS_RESIDENT_MEMORY_BYTES, (double)u.rss_bytes);
+    metrics_set(m, METRIC_PROCESS_VIRTUAL_MEMORY_BYTES, (double)u.virtual_bytes);
+    metrics_set(m, METRIC_PROCESS_CPU_SECONDS_TOTAL, (double)u.cpu_ns / 1e9);
+    metrics_set(m, METRIC_PROCESS_OPEN_FDS, (double)u.open_fds);
+    metrics_set(m, METRIC_PROCESS_MAX_FDS, (double)u.max_fds);
+    metrics_set(m, METRIC_PROCESS_START_TIME_SECONDS, (double)u.start_time_s);
+    metrics_set(m, METRIC_OS_FD_USED, (double)u.open_fds);
+    metrics_set(m, METRIC_OS_FD_LIMIT, (double)u.max_fds);
+}
+
+static void collect_grpc(struct server *s, struct metrics *m)
+{
+    const struct grpc_server_stats *st = grpc_server_stats(s->grpc);
+    metrics_set(m, METRIC_NETWORK_CLIENT_GRPC_RECEIVED_BYTES_TOTAL, (double)st->bytes_received);
+    metrics_set(m, METRIC_NETWORK_CLIENT_GRPC_SENT_BYTES_TOTAL, (double)st->bytes_sent);
+    size_t count = grpc_server_method_count(s->grpc);
+    for (size_t i = 0; i < count && i < SERVER_METHODS_MAX; i++) {
+        const struct grpc_method_stats *ms = grpc_server_method_stats(s->grpc, i);
+        struct metrics_grpc_method *gm = &s->grpc_metrics[i];
+        metric_set(gm->started, (double)ms->started);
+        metric_set(gm->received, (double)ms->msg_received);
+        metric_set(gm->sent, (double)ms->msg_sent);
+        for (size_t code = 0; code < METRICS_GRPC_CODES; code++) {
+            metric_set(gm->handled[code], (double)ms->handled[code]);
+        }
+    }
+}
+
+static void collect(void *arg, struct metrics *m)
+{
+    struct server *s = arg;
+    collect_core(s, m);
+    collect_cluster_version(s, m);
+    collect_process(m);
+    collect_grpc(s, m);
+}
+
+static const char *kind_text(enum grpc_kind kind)
+{
+    switch (kind) {
+    case GRPC_KIND_UNARY: return "unary";
+    case GRPC_KIND_SERVER_STREAM: return "server_stream";
+    case GRPC_KIND_CLIENT_STREAM: return "client_stream";
+    case GRPC_KIND_BIDI: return "bidi_stream";
+    }
+    return "unary";
+}
+
+void server_metrics_init(struct server *s)
+{
+    size_t count = grpc_server_method_count(s->grpc);
+    ensure(count <= SERVER_METHODS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct grpc_method *gm = grpc_server_method_at(s->grpc, i);
+        metrics_grpc_init(s->metrics, gm->service, gm->name, kind_text(gm->kind),
+                          s->config.is_metrics_extensive, &s->grpc_metrics[i]);
+    }
+    char id[24];
+    (void)snprintf(id, sizeof(id), "%llx",
+                   (unsigned long long)core_member_id(driver_core(s->driver)));
+    const char *id_label[] = {id};
+    metric_set(metrics_with(s->metrics, METRIC_SERVER_ID, id_label), 1);
+    const char *version[] = {level_rules(driver_level(s->driver))->server_version};
+    metric_set(metrics_with(s->metrics, METRIC_SERVER_VERSION, version), 1);
+    driver_timing_hook(s->driver, on_timing, s);
+    metrics_on_scrape(s->metrics, collect, s);
+}

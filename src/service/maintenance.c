@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * service/maintenance: etcdserverpb.Maintenance (client-api 2.5), but for Snapshot (snapshot.c).
+ */
+#include <stdio.h>
+
+#include "service/internal.h"
+
+static struct service *service_of(struct grpc_call *call)
+{
+    return grpc_call_service(call);
+}
+
+/* ---- Status ---- */
+
+enum status_field {
+    STATUS_VERSION = 2,
+    STATUS_DB_SIZE = 3,
+    STATUS_LEADER = 4,
+    STATUS_RAFT_INDEX = 5,
+    STATUS_RAFT_TERM = 6,
+    STATUS_APPLIED = 7,
+    STATUS_ERRORS = 8,
+    STATUS_IN_USE = 9,
+    STATUS_IS_LEARNER = 10,
+    STATUS_STORAGE_VERSION = 11,
+    STATUS_QUOTA = 12,
+    STATUS_DOWNGRADE = 13,
+};
+
+static const char *alarm_name(int32_t type)
+{
+    static const char *const names[] = {"NONE", "NOSPACE", "CORRUPT"};
+    return type >= 0 && (size_t)type < ARRAY_LEN(names) ? names[type] : "UNKNOWN";
+}
+
+static void status_errors(struct service *s, const struct core_status *st, struct buf *out)
+{
+    struct apply *a = core_apply(s->core);
+    if (st->leader == 0) {
+        wire_append_bytes(out, STATUS_ERRORS, slice_cstr(err_text(ERR_RPC_NO_LEADER)));
+    }
+    for (size_t i = 0; i < apply_alarm_count(a); i++) {
+        struct schema_alarm alarm = apply_alarm_at(a, i);
+        char text[96];
+        (void)snprintf(text, sizeof(text), "memberID:%llu alarm:%s ",
+                       (unsigned long long)alarm.member_id, alarm_name(alarm.type));
+        wire_append_bytes(out, STATUS_ERRORS, slice_cstr(text));
+    }
+}
+
+static void status_on_message(struct grpc_call *call, struct slice msg)
+{
+    struct service *s = service_of(call);
+    (void)msg;
+    struct core_status st;
+    core_status(s->core, &st);
+    struct wire_header h = service_header(s, st.rev);
+    struct buf *out = service_scratch(s);
+    wire_append_header(out, &h);
+    wire_append_bytes(out, STATUS_VERSION, slice_cstr(s->o.server_version));
+    wire_append_u64(out, STATUS_DB_SIZE, st.db_size);
+    wire_append_u64(out, STATUS_LEADER, st.leader);
+    wire_append_u64(out, STATUS_RAFT_INDEX, st.committed);
+    wire_append_u64(out, STATUS_RAFT_TERM, st.raft.hard.term);
+    wire_append_u64(out, STATUS_APPLIED, st.applied);
+    status_errors(s, &st, out);
+    wire_append_u64(out, STATUS_IN_USE, st.db_size_in_use);
+    wire_append_u64(out, STATUS_IS_LEARNER, st.raft.is_learner);
+    char storage[SEMVER_TEXT_MAX];
+    wire_append_bytes(out, STATUS_STORAGE_VERSION, service_storage_version(s, storage));
+    wire_append_u64(out, STATUS_QUOTA, st.quota > 0 ? (uint64_t)st.quota : 0);
+    wire_append_message(out, STATUS_DOWNGRADE, SLICE_NULL);
+    grpc_call_finish_unary(call, buf_slice(out));
+}
+
+/* ---- Hash, HashKV ---- */
+
+static void hash_reply(struct service_call *sc)
+{
+    if (sc->req.err == 0) {
+        wire_append_u64(&sc->response, 2, sc->req.hash.hash);
+        if (sc->req.kind == CORE_HASH_KV) {
+            wire_append_u64(&sc->response, 3, (uint64_t)sc->req.hash.compact_rev);
+            wire_append_u64(&sc->response, 4, (uint64_t)sc->req.hash.rev);
+        }
+    }
+    service_answer(sc);
+}
+
+static void hash_on_message(struct grpc_call *call, struct slice msg)
+{
+    (void)msg;
+    service_call_submit(service_call_begin(service_of(call), call, CORE_HASH, hash_reply));
+}
+
+/* The one integer of a small request. */
+static int number_of(struct slice msg, uint32_t field, uint64_t *out)
+{
+    struct wire_scan s;
+    uint64_t n = 0;
+    for (wire_scan_init(&s, msg); wire_scan_next(&s);) {
+        if (s.field == field && s.type == WIRE_VARINT) {
+            n = s.number;
+        }
+    }
+    if (s.err == 0) {
+        *out = n;
+    }
+    return s.err;
+}
+
+static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
+{
+    uint64_t rev;
+    int err = number_of(msg, 1, &rev);
+    if (err != 0) {
+        service_malformed(call, err);
+        return;
+    }
+    struct service_call *sc = service_call_begin(service_of(call), call, CORE_HASH_KV, hash_reply);
+    sc->req.rev = (int64_t)rev;
+    service_call_submit(sc);
+}
+
+/* ---- Alarm ---- */
+
+/* Unknown actions and types end etcd (client-api 8.1): refused here. */
+static int alarm_validate(struct slice msg)
+{
+    uint64_t action, type;
+    int err = number_of(msg, 1, &action);
+    if (err == 0) {
+        err = number_of(msg, 3, &type);
+    }
+    if (err != 0) {
+        return err;
+    }
+    if (action > 2) {
+        return ERR_RPC_ALARM_ACTION;
+    }
+    return action == 1 && type > SCHEMA_ALARM_CORRUPT ? ERR_RPC_ALARM_TYPE : 0;
+}
+
+static void alarm_on_message(struct grpc_call *call, struct slice msg)
+{
+    int err = alarm_validate(msg);
+    if (err_is_rpc(err)) {
+        service_refuse(call, err);
+        return;
+    }
+    if (err != 0) {
+        service_malformed(call, err);
+        return;
+    }
+    struct service_call *sc =
+        service_call_begin(service_of(call), call, CORE_PROPOSE, service_answer);
+    sc->req.which = WIRE_INTERNAL_ALARM;
+    sc->req.body = msg;
+    service_call_submit(sc);
+}
+
+/* ---- Defragment ---- */
+
+static void defrag_reply(struct service_call *sc)
+{
+    if (sc->req.err != 0) {
+        service_refuse(sc->call, sc->req.err);
+    } else {
+        grpc_call_finish_unary(sc->call, SLICE_NULL); /* no header, as etcd */
+    }
+    service_call_end(sc);
+}
+
+static void defrag_on_message(struct grpc_call *call, struct slice msg)
+{
+    (void)msg;
+    service_call_submit(service_call_begin(service_of(call), call, CORE_DEFRAG, defrag_reply));
+}
+
+#define UNARY(n, fn)                                                                               \
+    {                                                                                              \
+        .service = "etcdserverpb.Maintenance", .name = n, .kind = GRPC_KIND_UNARY,                 \
+        .on_message = fn, .on_cancel = service_on_cancel                                           \
+    }
+
+static const struct grpc_method maintenance_methods[] = {
+    UNARY("Alarm", alarm_on_message),
+    UNARY("Status", status_on_message),
+    UNARY("Defragment", defrag_on_message),
+    UNARY("Hash", hash_on_message),
+    UNARY("HashKV", hash_kv_on_message),
+    {.service = "etcdserverpb.Maintenance",
+     .name = "Snapshot",
+     .kind = GRPC_KIND_SERVER_STREAM,
+     .on_message = snapshot_on_message,
+     .on_writable = snapshot_on_writable,
+     .on_cancel = snapshot_on_cancel},
+};
+
+void maintenance_register(struct service *s, struct grpc_server *server)
+{
+    grpc_server_add(server, maintenance_methods, ARRAY_LEN(maintenance_methods), s);
+}

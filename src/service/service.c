@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/service.h"
+
+#include "service/internal.h"
+
+struct service *service_create(const struct service_options *opts)
+{
+    struct service *s = mem_zalloc(sizeof(*s));
+    s->o = *opts;
+    s->driver = opts->driver;
+    s->core = driver_core(opts->driver);
+    return s;
+}
+
+static void call_free(struct service_call *sc)
+{
+    buf_deinit(&sc->response);
+    if (sc->has_arena) {
+        arena_deinit(&sc->arena);
+    }
+    mem_free(sc);
+}
+
+void service_destroy(struct service *s)
+{
+    while (s->free != NULL) {
+        struct service_call *sc = s->free;
+        s->free = sc->next_free;
+        call_free(sc);
+    }
+    buf_deinit(&s->scratch);
+    mem_free(s);
+}
+
+void service_register(struct service *s, struct grpc_server *server)
+{
+    kv_register(s, server);
+    maintenance_register(s, server);
+    cluster_register(s, server);
+    health_register(s, server);
+}
+
+/* ---- calls ---- */
+
+static void on_core_reply(struct core_request *r)
+{
+    struct service_call *sc = container_of(r, struct service_call, req);
+    if (sc->call != NULL) {
+        sc->on_reply(sc);
+        return;
+    }
+    /* The client has gone: only give back what the reply brought. */
+    if (r->err == 0 && r->kind == CORE_RANGE) {
+        mvcc_plan_end(&sc->plan);
+    } else if (r->err == 0 && r->view != NULL) {
+        backend_view_unpin(r->view);
+    }
+    service_call_end(sc);
+}
+
+struct service_call *service_call_begin(struct service *s, struct grpc_call *call,
+                                        enum core_kind kind,
+                                        void (*on_reply)(struct service_call *sc))
+{
+    struct service_call *sc = s->free;
+    if (sc != NULL) {
+        s->free = sc->next_free;
+        s->free_count--;
+    } else {
+        sc = mem_zalloc(sizeof(*sc));
+    }
+    core_request_init(&sc->req, kind);
+    sc->req.response = &sc->response;
+    sc->req.on_reply = on_core_reply;
+    sc->service = s;
+    sc->call = call;
+    sc->msg = NULL;
+    sc->on_reply = on_reply;
+    sc->is_canceled = false;
+    sc->number = 0;
+    buf_clear(&sc->response);
+    if (call != NULL) {
+        *(struct service_call **)grpc_call_user(call) = sc;
+    }
+    return sc;
+}
+
+void service_call_end(struct service_call *sc)
+{
+    struct service *s = sc->service;
+    rcbuf_unref(sc->msg);
+    sc->msg = NULL;
+    if (sc->has_arena) {
+        arena_reset(&sc->arena);
+    }
+    if (s->free_count >= SERVICE_POOL_MAX) {
+        call_free(sc);
+        return;
+    }
+    if (sc->response.cap > SERVICE_BUF_KEEP_BYTES) {
+        buf_deinit(&sc->response);
+    }
+    sc->next_free = s->free;
+    s->free = sc;
+    s->free_count++;
+}
+
+struct slice service_call_keep(struct service_call *sc, struct slice msg)
+{
+    (void)msg;
+    sc->msg = grpc_call_take_message(sc->call);
+    return rcbuf_slice(sc->msg);
+}
+
+void service_call_submit(struct service_call *sc)
+{
+    driver_submit(sc->service->driver, &sc->req);
+}
+
+void service_on_cancel(struct grpc_call *call, int err)
+{
+    (void)err;
+    struct service_call *sc = *(struct service_call **)grpc_call_user(call);
+    if (sc != NULL) {
+        sc->call = NULL;
+        driver_cancel(sc->service->driver, &sc->req);
+    }
+}
+
+void service_refuse(struct grpc_call *call, int err)
+{
+    grpc_call_fail(call, err, NULL);
+}
+
+void service_malformed(struct grpc_call *call, int err)
+{
+    (void)err;
+    /* The tail of Go's text names its decoder's place; clients look at the code. */
+    grpc_call_fail_code(
+        call, GRPC_INTERNAL,
+        "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data");
+}
+
+/* ---- answers ---- */
+
+struct wire_header service_header(const struct service *s, int64_t rev)
+{
+    return (struct wire_header){
+        .cluster_id = core_cluster_id(s->core),
+        .member_id = core_member_id(s->core),
+        .revision = rev,
+        .raft_term = core_term(s->core),
+    };
+}
+
+struct slice service_storage_version(const struct service *s, char text[SEMVER_TEXT_MAX])
+{
+    struct semver v = core_storage_version(s->core);
+    if (semver_is_none(v) || v.minor < LEVEL_3_6) {
+        return SLICE_NULL;
+    }
+    semver_format(v, text);
+    return slice_cstr(text);
+}
+
+struct buf *service_scratch(struct service *s)
+{
+    if (s->scratch.cap > 4 * SERVICE_INLINE_BYTES) {
+        buf_deinit(&s->scratch);
+    }
+    buf_clear(&s->scratch);
+    return &s->scratch;
+}
+
+void service_answer(struct service_call *sc)
+{
+    struct service *s = sc->service;
+    if (sc->req.err != 0) {
+        service_refuse(sc->call, sc->req.err);
+    } else {
+        struct wire_header h = service_header(s, sc->req.header_rev);
+        struct buf *out = service_scratch(s);
+        wire_append_header(out, &h);
+        buf_append_slice(out, buf_slice(&sc->response));
+        grpc_call_finish_unary(sc->call, buf_slice(out));
+    }
+    service_call_end(sc);
+}
+
+/* ---- probes ---- */
+
+struct probe {
+    struct core_request req;
+    struct wire_range_req range;
+    struct mvcc_plan plan;
+    void (*on_done)(void *arg, int err);
+    void *arg;
+};
+
+static void on_probe_reply(struct core_request *r)
+{
+    struct probe *p = container_of(r, struct probe, req);
+    if (r->err == 0) {
+        mvcc_plan_end(&p->plan);
+    }
+    p->on_done(p->arg, r->err);
+    mem_free(p);
+}
+
+void service_probe(struct service *s, bool is_serializable, void (*on_done)(void *arg, int err),
+                   void *arg)
+{
+    struct probe *p = mem_zalloc(sizeof(*p));
+    core_request_init(&p->req, CORE_RANGE);
+    p->range = (struct wire_range_req){
+        .key = SLICE_LIT("\0"), .limit = 1, .keys_only = true, .serializable = is_serializable};
+    p->req.range = &p->range;
+    p->req.plan = &p->plan;
+    p->req.is_serializable = is_serializable;
+    p->req.on_reply = on_probe_reply;
+    p->on_done = on_done;
+    p->arg = arg;
+    driver_submit(s->driver, &p->req);
+}

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test/unit/client/client_test: failover, retry and deadlines over fake channels and a fake clock.
+ * The fakes below stand for rpc/rpc_client and grpc/client; the test says when a channel comes up
+ * and how a call ends.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/client.h"
+#include "rpc/rpc_client.h"
+
+enum { CHANNELS_MAX = 64, CALLS_MAX = 512, DEFERRED_MAX = 16 };
+
+/* ---- fake env
+ * ------------------------------------------------------------------------------------- */
+
+struct deferred {
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static struct {
+    uint64_t now_ms;
+    struct list timers;
+    struct deferred deferred[DEFERRED_MAX];
+    size_t deferred_count;
+} world;
+
+struct armed {
+    struct list_node node;
+    struct env_timer *timer;
+    uint64_t at_ms;
+};
+
+static uint64_t fake_mono(struct env_clock *c)
+{
+    (void)c;
+    return world.now_ms * 1000000;
+}
+
+static void fake_fill(struct env_rand *r, void *out, size_t len)
+{
+    (void)r;
+    memset(out, 2, len);
+}
+
+static void fake_stop(struct env_exec *e, struct env_timer *t)
+{
+    (void)e;
+    LIST_FOREACH (&world.timers, n) {
+        struct armed *a = LIST_ENTRY(n, struct armed, node);
+        if (a->timer == t) {
+            list_remove(n);
+            free(a);
+        }
+    }
+}
+
+static void fake_start(struct env_exec *e, struct env_timer *t, uint64_t delay_ms)
+{
+    fake_stop(e, t);
+    struct armed *a = malloc(sizeof(*a));
+    *a = (struct armed){.timer = t, .at_ms = world.now_ms + delay_ms};
+    list_push_back(&world.timers, &a->node);
+}
+
+static void fake_defer(struct env_exec *e, void (*fn)(void *arg), void *arg)
+{
+    (void)e;
+    assert_true(world.deferred_count < DEFERRED_MAX);
+    world.deferred[world.deferred_count++] = (struct deferred){fn, arg};
+}
+
+static const struct env_clock_ops clock_ops = {fake_mono, NULL};
+static const struct env_rand_ops rand_ops = {fake_fill};
+static const struct env_exec_ops exec_ops = {NULL, fake_start, fake_stop, fake_defer};
+static struct env_clock fake_clock = {&clock_ops};
+static struct env_rand fake_rand = {&rand_ops};
+static struct env_exec fake_exec = {&exec_ops};
+static struct env env = {.clock = &fake_clock, .rand = &fake_rand, .exec = &fake_exec};
+
+static void run_deferred(void)
+{
+    for (size_t i = 0; i < world.deferred_count; i++) {
+        struct deferred d = world.deferred[i];
+        d.fn(d.arg);
+    }
+    world.deferred_count = 0;
+}
+
+/* Time passes; timers fire in order. */
+static void pass(uint64_t ms)
+{
+    uint64_t end = world.now_ms + ms;
+    run_deferred();
+    for (;;) {
+        struct armed *next = NULL;
+        LIST_FOREACH (&world.timers, n) {
+            struct armed *a = LIST_ENTRY(n, struct armed, node);
+            if (a->at_ms <= end && (next == NULL || a->at_ms < next->at_ms)) {
+                next = a;
+            }
+        }
+        if (next == NULL) {
+            break;
+        }
+        struct env_timer *t = next->timer;
+        world.now_ms = next->at_ms > world.now_ms ? next->at_ms : world.now_ms;
+        list_remove(&next->node);
+        free(next);
+        t->fire(t);
+        run_deferred();
+    }
+    world.now_ms = end;
+}
+
+/* ---- fake channels and calls
+ * ------------------------------------------------------------------------ */
+
+struct rpc_channel {
+    struct rpc_channel_options opts;
+    char addr[64];
+    bool is_destroyed;
+};
+
+struct grpc_client_call {
+    struct rpc_channel *channel;
+    const struct grpc_client_call_ops *ops;
+    void *arg;
+    bool is_over;
+    bool has_token;
+    uint64_t timeout_ms;
+};
+
+static struct rpc_channel channels[CHANNELS_MAX];
+static size_t channel_count;
+static struct grpc_client_call calls[CALLS_MAX];
+static size_t call_count;
+
+int rpc_channel_open(const struct rpc_channel_options *opts, struct rpc_channel **out)
+{
+    assert_true(channel_count < CHANNELS_MAX);
+    struct rpc_channel *ch = &channels[channel_count++];
+    *ch = (struct rpc_channel){.opts = *opts};
+    snprintf(ch->addr, sizeof(ch->addr), "%s", opts->addr);
+    *out = ch;
+    return 0;
+}
+
+void rpc_channel_destroy(struct rpc_channel *ch)
+{
+    assert_false(ch->is_destroyed);
+    ch->is_destroyed = true;
+}
+
+struct grpc_client *rpc_channel_client(struct rpc_channel *ch)
+{
+    return (struct grpc_client *)(void *)ch;
+}
+
+struct grpc_client_call *grpc_client_request(struct grpc_client *c,
+                                             const struct grpc_client_call_options *opts,
+                                             struct slice msg)
+{
+    (void)msg;
+    assert_true(call_count < CALLS_MAX);
+    struct grpc_client_call *call = &calls[call_count++];
+    *call = (struct grpc_client_call){.channel = (struct rpc_channel *)(void *)c,
+                                      .ops = opts->ops,
+                                      .arg = opts->arg,
+                                      .has_token = opts->metadata_count > 1,
+                                      .timeout_ms = opts->timeout_ms};
+    return call;
+}
+
+static void end_call(struct grpc_client_call *call, enum grpc_code code, const char *text,
+                     bool is_sent)
+{
+    struct grpc_status st = {.code = code, .message = slice_cstr(text), .is_sent = is_sent};
+    assert_false(call->is_over);
+    call->is_over = true;
+    call->ops->on_done(call->arg, call, &st);
+    run_deferred();
+}
+
+void grpc_client_call_cancel(struct grpc_client_call *call)
+{
+    end_call(call, GRPC_CANCELLED, "context canceled", true);
+}
+
+static void up(size_t i)
+{
+    channels[i].opts.events->on_up(channels[i].opts.arg);
+    run_deferred();
+}
+
+static void down(size_t i)
+{
+    channels[i].opts.events->on_down(channels[i].opts.arg, ERR_REFUSED, "connection refused");
+    run_deferred();
+}
+
+/* ---- fixture
+ * ---------------------------------------------------------------------------------------- */
+
+struct result {
+    unsigned done;
+    unsigned messages;
+    enum grpc_code code;
+    bool is_deadline;
+    char text[128];
+};
+
+static void on_message(void *arg, struct slice msg)
+{
+    struct result *r = arg;
+    (void)msg;
+    r->messages++;
+}
+
+static void on_done(void *arg, const struct client_status *status)
+{
+    struct result *r = arg;
+    struct buf text = BUF_INIT;
+    r->done++;
+    r->code = status->code;
+    r->is_deadline = status->is_deadline;
+    client_status_text(status, &text);
+    snprintf(r->text, sizeof(r->text), "%s", buf_cstr(&text));
+    buf_deinit(&text);
+}
+
+static struct client *make(size_t endpoints)
+{
+    static const char *const names[] = {"a:1", "b:1", "c:1"};
+    struct slice list[3];
+    struct client *c;
+    memset(&world, 0, sizeof(world));
+    list_init(&world.timers);
+    channel_count = 0;
+    call_count = 0;
+    for (size_t i = 0; i < endpoints; i++) {
+        list[i] = slice_cstr(names[i]);
+    }
+    struct client_conf conf = {.env = &env, .endpoints = list, .endpoint_count = endpoints};
+    assert_int_equal(client_create(&conf, &c), 0);
+    return c;
+}
+
+static struct client_call *start(struct client *c, struct result *r, bool is_read,
+                                 uint64_t timeout_ms)
+{
+    *r = (struct result){0};
+    struct client_call *call =
+        client_call_start(c, &(struct client_call_options){.method = "/s/m",
+                                                           .is_read = is_read,
+                                                           .timeout_ms = timeout_ms,
+                                                           .on_message = on_message,
+                                                           .on_done = on_done,
+                                                           .arg = r});
+    run_deferred();
+    return call;
+}
+
+static void finish(struct client *c)
+{
+    client_destroy(c);
+    run_deferred();
+    assert_true(list_is_empty(&world.timers));
+    for (size_t i = 0; i < channel_count; i++) {
+        assert_true(channels[i].is_destroyed);
+    }
+}
+
+/* ---- tests
+ * ------------------------------------------------------------------------------------------ */
+
+static void waits_for_a_connection(void **state)
+{
+    (void)state;
+    struct result r;
+    struct client *c = make(2);
+    client_token_set(c, "secret");
+    start(c, &r, false, 5000);
+    assert_int_equal(channel_count, 2);
+    assert_int_equal(call_count, 0);
+    down(0);
+    up(1);
+    assert_int_equal(call_count, 1);
+    assert_string_equal(calls[0].channel->addr, "b:1");
+    assert_true(calls[0].has_token);
+    calls[0].ops->on_message(calls[0].arg, &calls[0], SLICE_LIT("x"));
+    end_call(&calls[0], GRPC_OK, "", true);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.messages, 1);
+    assert_int_equal(r.code, GRPC_OK);
+    finish(c);
+}
+
+static void takes_endpoints_in_turn(void **state)
+{
+    (void)state;
+    struct result r[4];
+    struct client *c = make(2);
+    start(c, &r[0], true, 0);
+    up(0);
+    up(1);
+    for (size_t i = 1; i < 4; i++) {
+        start(c, &r[i], true, 0);
+    }
+    assert_int_equal(call_count, 4);
+    assert_string_equal(calls[1].channel->addr, "b:1");
+    assert_string_equal(calls[2].channel->addr, "a:1");
+    assert_string_equal(calls[3].channel->addr, "b:1");
+    finish(c);
+    assert_int_equal(r[3].done, 0); /* destroying ends calls without a word */
+}
+
+static void reads_are_tried_again(void **state)
+{
+    (void)state;
+    struct result r;
+    struct client *c = make(3);
+    start(c, &r, true, 5000);
+    up(0);
+    up(1);
+    up(2);
+    /* A round is a majority of the endpoints, then there is a pause. */
+    end_call(&calls[0], GRPC_UNAVAILABLE, "etcdserver: leader changed", true);
+    assert_int_equal(call_count, 2);
+    end_call(&calls[1], GRPC_UNAVAILABLE, "etcdserver: leader changed", true);
+    assert_int_equal(call_count, 2);
+    pass(20);
+    assert_int_equal(call_count, 2);
+    pass(10);
+    assert_int_equal(call_count, 3);
+    assert_true(calls[2].timeout_ms < 5000);
+    end_call(&calls[2], GRPC_OK, "", true);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.code, GRPC_OK);
+    finish(c);
+}
+
+static void writes_are_never_sent_twice(void **state)
+{
+    (void)state;
+    struct result r;
+    struct client *c = make(1);
+    start(c, &r, false, 5000);
+    up(0);
+    end_call(&calls[0], GRPC_UNAVAILABLE, "etcdserver: leader changed", true);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.code, GRPC_UNAVAILABLE);
+    assert_string_equal(r.text, "etcdserver: leader changed");
+    /* Unless nothing was sent. */
+    start(c, &r, false, 5000);
+    end_call(&calls[1], GRPC_UNAVAILABLE, "refused", false);
+    pass(30);
+    assert_int_equal(call_count, 3);
+    end_call(&calls[2], GRPC_OK, "", true);
+    assert_int_equal(r.code, GRPC_OK);
+    finish(c);
+}
+
+static void other_codes_are_final(void **state)
+{
+    (void)state;
+    struct result r;
+    struct client *c = make(1);
+    start(c, &r, true, 0);
+    up(0);
+    end_call(&calls[0], GRPC_OUT_OF_RANGE,
+             "etcdserver: mvcc: required revision is a future revision", true);
+    assert_int_equal(r.done, 1);
+    assert_string_equal(r.text, "etcdserver: mvcc: required revision is a future revision");
+    start(c, &r, true, 0);
+    end_call(&calls[1], GRPC_UNIMPLEMENTED, "unknown method X for service Y", true);
+    assert_string_equal(r.text,
+                        "rpc error: code = Unimplemented desc = unknown method X for service Y");
+    finish(c);
+}
+
+static void a_stream_with_messages_is_final(void **state)
+{
+    (void)state;
+    struct result r;
+    struct client *c = make(1);
+    start(c, &r, true, 0);
+    up(0);
+    calls[0].ops->on_message(calls[0].arg, &calls[0], SLICE_LIT("x"));
+    end_call(&calls[0], GRPC_UNAVAILABLE, "closed", true);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.code, GRPC_UNAVAILABLE);
+    finish(c);
+}
+
+static void attempts_have_a_bound(void **state)
+{
+    (void)state;
+    struct result r;
+    struct client *c = make(1);
+    start(c, &r, true, 0);
+    up(0);
+    for (size_t i = 0; i < CLIENT_ATTEMPTS_MAX; i++) {
+        assert_int_equal(r.done, 0);
+        end_call(&calls[i], GRPC_UNAVAILABLE, "no", true);
+        pass(30);
+    }
+    assert_int_equal(r.done, 1);
+    assert_int_equal(call_count, CLIENT_ATTEMPTS_MAX);
+    finish(c);
+}
+
+static void deadlines_end_calls_in_any_state(void **state)
+{
+    (void)state;
+    struct result waiting;
+    struct result running;
+    struct client *c = make(1);
+    start(c, &waiting, false, 1000);
+    pass(999);
+    assert_int_equal(waiting.done, 0);
+    pass(1);
+    assert_int_equal(waiting.done, 1);
+    assert_true(waiting.is_deadline);
+    assert_string_equal(waiting.text, "context deadline exceeded");
+    up(0);
+    start(c, &running, true, 500);
+    assert_int_equal(call_count, 1);
+    pass(500);
+    assert_int_equal(running.done, 1);
+    assert_true(calls[0].is_over);
+    finish(c);
+}
+
+static void reconnects_with_growing_pauses(void **state)
+{
+    (void)state;
+    struct result r;
+    struct client *c = make(1);
+    start(c, &r, true, 0);
+    down(0);
+    assert_string_equal(client_last_failure(c), "a:1: connection refused");
+    assert_int_equal(channel_count, 1);
+    pass(CLIENT_RECONNECT_MS);
+    assert_int_equal(channel_count, 2);
+    down(1);
+    pass(CLIENT_RECONNECT_MS);
+    assert_int_equal(channel_count, 2);
+    pass(CLIENT_RECONNECT_MS);
+    assert_int_equal(channel_count, 3);
+    up(2);
+    assert_int_equal(call_count, 1);
+    /* A connection that was up is made again at once when it is needed. */
+    end_call(&calls[0], GRPC_UNAVAILABLE, "closed", true);
+    down(2);
+    pass(30);
+    assert_int_equal(channel_count, 4);
+    finish(c);
+}
+
+static void drains_after_goaway(void **state)
+{
+    (void)state;
+    struct result r;
+    struct result r2;
+    struct client *c = make(2);
+    start(c, &r, true, 0);
+    up(0);
+    up(1);
+    channels[0].opts.events->on_goaway(channels[0].opts.arg);
+    for (size_t i = 0; i < 3; i++) {
+        start(c, &r2, true, 0);
+        assert_string_equal(calls[call_count - 1].channel->addr, "b:1");
+    }
+    finish(c);
+}
+
+static void cancel_reports_once(void **state)
+{
+    (void)state;
+    struct result r;
+    struct client *c = make(1);
+    struct client_call *call = start(c, &r, true, 0);
+    client_call_cancel(call);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.code, GRPC_CANCELLED);
+    call = start(c, &r, true, 0);
+    up(0);
+    client_call_cancel(call);
+    assert_int_equal(r.done, 1);
+    assert_true(calls[0].is_over);
+    finish(c);
+}
+
+static void refuses_what_is_too_large(void **state)
+{
+    (void)state;
+    struct result r = {0};
+    struct client *c = make(1);
+    static const char body[CLIENT_SEND_BYTES_DEFAULT + 1];
+    client_call_start(c, &(struct client_call_options){.method = "/s/m",
+                                                       .body = slice_make(body, sizeof(body)),
+                                                       .on_done = on_done,
+                                                       .arg = &r});
+    assert_int_equal(r.done, 0);
+    pass(1);
+    assert_string_equal(r.text, "rpc error: code = ResourceExhausted desc = trying to send message "
+                                "larger than max (2097153 vs. 2097152)");
+    finish(c);
+}
+
+static void refuses_bad_settings(void **state)
+{
+    (void)state;
+    struct client *c;
+    struct slice list[] = {slice_cstr("https://a:1")};
+    struct client_conf conf = {.env = &env, .endpoints = list, .endpoint_count = 0};
+    memset(&world, 0, sizeof(world));
+    list_init(&world.timers);
+    assert_int_equal(client_create(&conf, &c), ERR_INVALID);
+    conf.endpoint_count = 1;
+    assert_int_equal(client_create(&conf, &c), ERR_UNSUPPORTED);
+    list[0] = SLICE_NULL;
+    assert_int_equal(client_create(&conf, &c), ERR_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(waits_for_a_connection),
+        cmocka_unit_test(takes_endpoints_in_turn),
+        cmocka_unit_test(reads_are_tried_again),
+        cmocka_unit_test(writes_are_never_sent_twice),
+        cmocka_unit_test(other_codes_are_final),
+        cmocka_unit_test(a_stream_with_messages_is_final),
+        cmocka_unit_test(attempts_have_a_bound),
+        cmocka_unit_test(deadlines_end_calls_in_any_state),
+        cmocka_unit_test(reconnects_with_growing_pauses),
+        cmocka_unit_test(drains_after_goaway),
+        cmocka_unit_test(cancel_reports_once),
+        cmocka_unit_test(refuses_what_is_too_large),
+        cmocka_unit_test(refuses_bad_settings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
