@@ -77,6 +77,10 @@ int meta_validate(const struct meta *m, uint64_t file_bytes, struct why *why)
         return why_set(why, "root page %llu is out of bounds (%llu)", (unsigned long long)m->root,
                        (unsigned long long)m->hwm);
     }
+    if (m->txid > META_TXID_MAX) {
+        return why_set(why, "transaction %llu cannot be followed by another",
+                       (unsigned long long)m->txid);
+    }
     if (m->freelist != META_NO_FREELIST && (m->freelist < 2 || m->freelist >= m->hwm)) {
         return why_set(why, "freelist page %llu is out of bounds (%llu)",
                        (unsigned long long)m->freelist, (unsigned long long)m->hwm);

@@ -23,6 +23,7 @@ enum {
 #define META_MAGIC 0xED0CDAEDu
 #define META_VERSION 2u
 #define META_NO_FREELIST UINT64_MAX
+#define META_TXID_MAX (UINT64_MAX / 2) /* txids only rise, and never wrap */
 
 struct meta {
     uint32_t page_size;
