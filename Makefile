@@ -59,7 +59,7 @@ format:
 ## bench    rates, latencies and CPU beside the real etcd, in alternating pairs
 bench: all
 	@tools/deps.sh build bench
-	@test/bench/run.sh $(BUILD)
+	@python3 test/bench/bench.py --build $(BUILD)
 
 ## fuzz     one libFuzzer target for SECS seconds: make fuzz T=bolt_open SECS=600 (all without T)
 fuzz:
