@@ -63,10 +63,16 @@ int meta_choose(const uint8_t *page0, const uint8_t *page1, struct meta *out)
     return meta_decode(page0, out);
 }
 
+bool meta_page_size_is_usable(uint32_t page_size)
+{
+    return page_size >= BOLT_PAGE_SIZE_MIN && page_size <= BOLT_PAGE_SIZE_MAX &&
+           (page_size & (page_size - 1)) == 0;
+}
+
 int meta_validate(const struct meta *m, uint64_t file_bytes, struct why *why)
 {
     uint64_t size = m->page_size;
-    if (size < BOLT_PAGE_SIZE_MIN || size > BOLT_PAGE_SIZE_MAX || (size & (size - 1)) != 0) {
+    if (!meta_page_size_is_usable(m->page_size)) {
         return why_set(why, "page size %u is not usable", m->page_size);
     }
     if (m->hwm > file_bytes / size) {

@@ -45,6 +45,8 @@ void meta_encode(const struct meta *m, uint64_t id, uint8_t *page);
 MUST_USE int meta_choose(const uint8_t *page0, const uint8_t *page1, struct meta *out);
 /* Fields that the checksum cannot vouch for: page size, root, freelist and hwm against the file. */
 MUST_USE int meta_validate(const struct meta *m, uint64_t file_bytes, struct why *why);
+/* A power of two in BOLT_PAGE_SIZE_MIN .. BOLT_PAGE_SIZE_MAX. */
+bool meta_page_size_is_usable(uint32_t page_size);
 /* bbolt's words for an error of meta_decode. */
 const char *meta_error_text(int err);
 

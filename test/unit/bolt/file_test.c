@@ -293,7 +293,7 @@ static void check_words(void **state)
     image_leaf(&m, 4, "abd");
     expect_problem(m,
                    "key[2]=(hex)64 on leaf page(4) needs to be < than key of the next element in "
-                   "ancestor (hex)64.");
+                   "ancestor (hex)62."); /* bbolt names the key before it there */
     m = sound_image();
     image_branch(&m, 3, "ad", (const uint64_t[]){3, 5});
     expect_problem(m, "page 3: multiple references");
@@ -543,6 +543,21 @@ static void new_file_bytes(void **state)
     sim_disk_destroy(d);
 }
 
+/* What cannot become a database leaves nothing behind. */
+static void new_file_fails(void **state)
+{
+    (void)state;
+    struct sim_disk *d = sim_disk_create();
+    struct bolt_db *db;
+    assert_int_equal(fixture_open(d, false, 1000, NULL, &db), ERR_INVALID);
+    assert_int_equal(fixture_open(d, false, 512, NULL, &db), ERR_INVALID);
+    sim_disk_fail_match(d, SIM_OP_BIT(SIM_OP_WRITE), NULL, 1, false, ERR_NO_SPACE);
+    assert_int_equal(fixture_open(d, false, 0, NULL, &db), ERR_NO_SPACE);
+    assert_false(env_exists(sim_disk_env(d), "db"));
+    assert_false(env_exists(sim_disk_env(d), "db.tmp.new"));
+    sim_disk_destroy(d);
+}
+
 /* ---- files of real etcds ---- */
 
 static void text_value(struct buf *out, struct slice v)
@@ -651,6 +666,7 @@ int main(void)
         cmocka_unit_test(read_only_writes_nothing),
         cmocka_unit_test(waits_for_the_lock),
         cmocka_unit_test(new_file_bytes),
+        cmocka_unit_test(new_file_fails),
         cmocka_unit_test(real_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
