@@ -59,7 +59,7 @@ format:
 ## bench    rates, latencies and CPU beside the real etcd, in alternating pairs
 bench: all
 	@tools/deps.sh build bench
-	@test/bench/run.sh $(BUILD)
+	@python3 test/bench/bench.py --build $(BUILD)
 
 ## fuzz     one libFuzzer target for SECS seconds: make fuzz T=bolt_open SECS=600 (all without T)
 fuzz:
@@ -89,7 +89,9 @@ cov:
 	@ninja -C build-cov -j $(JOBS) && tools/run_tests.py --build build-cov --only unit,crash && tools/cov.sh build-cov
 
 ## install  into $(DESTDIR)$(PREFIX)
-install: all
+install: $(BUILD)/build.ninja
+	@meson configure $(BUILD) --prefix $(PREFIX) # a build folder may have been set up for another
+	@ninja -C $(BUILD) -j $(JOBS)
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR))
 
 ## clean    remove the build folders

@@ -154,9 +154,37 @@ int bolt_bucket_create_if_missing(struct bolt_tx *tx, struct bolt_bucket *parent
 
 /* ---- deleting a bucket ---- */
 
-static int free_run(void *arg, const struct bolt_frame *frame)
+/* The page runs of the bucket, gathered before the first one is freed: an error on the way must
+ * leave the tx as it was. */
+struct doomed {
+    struct bolt_tx *tx;
+    struct page_run *runs;
+    size_t len;
+    size_t cap;
+};
+
+static int doom_run(void *arg, const struct bolt_frame *frame)
 {
-    return tx_free_run(arg, frame->id, frame->page_count);
+    struct doomed *d = arg;
+    /* A bucket inside that this tx deleted before: the tree in the file still has it. */
+    if (bits_get(&d->tx->db->freelist.pending_bits, frame->id)) {
+        return 0;
+    }
+    if (d->len == d->cap) {
+        d->cap = d->cap == 0 ? 16 : d->cap * 2;
+        d->runs = mem_realloc(d->runs, d->cap * sizeof(*d->runs));
+    }
+    d->runs[d->len++] = (struct page_run){.id = frame->id, .count = frame->page_count};
+    return 0;
+}
+
+static int free_doomed(struct doomed *d)
+{
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < d->len; i++) {
+        err = tx_free_run(d->tx, d->runs[i].id, d->runs[i].count);
+    }
+    return err;
 }
 
 static bool is_inside(const struct bolt_bucket *b, const struct bolt_bucket *outer)
@@ -177,14 +205,17 @@ int bolt_bucket_delete(struct bolt_tx *tx, struct bolt_bucket *parent, struct sl
     if (err != 0) {
         return err;
     }
-    /* Until the commit the tree in the file is whole, whatever nodes there are: free that. */
-    if (b->root != 0) {
-        err = walk_tree(tx, b->root, free_run, tx);
-    }
     struct bolt_node *n;
-    if (err == 0) {
-        err = bucket_leaf_node(b->parent, name, &n);
+    err = bucket_leaf_node(b->parent, name, &n);
+    /* Until the commit the tree in the file is whole, whatever nodes there are: free that. */
+    struct doomed doomed = {.tx = tx};
+    if (err == 0 && b->root != 0) {
+        err = walk_tree(tx, b->root, doom_run, &doomed);
     }
+    if (err == 0) {
+        err = free_doomed(&doomed);
+    }
+    mem_free(doomed.runs);
     if (err != 0) {
         return err;
     }

@@ -15,7 +15,8 @@ static void copy_meta(struct bolt_tx *tx, uint64_t id, uint64_t off, uint8_t *ds
 {
     uint8_t page[META_PAGE_BYTES] = {0};
     struct meta m = tx->meta;
-    m.txid -= id; /* meta 0 has T, meta 1 T-1: either is a valid fallback */
+    /* Meta 0 has T, meta 1 T-1: either is a valid fallback. */
+    m.txid -= m.txid > 0 ? id : 0;
     meta_encode(&m, id, page);
     memset(dst, 0, len);
     if (off < sizeof(page)) {
@@ -154,6 +155,8 @@ static int copy_bucket(struct compact *c, struct bolt_bucket *src)
             if (err == 0) {
                 err = open_path(c, &dst); /* a commit may have come in between */
             }
+        } else if (dst == NULL) {
+            err = db_report(c->src->db, c->src, ERR_CORRUPT, "a key in the root that is no bucket");
         } else {
             err = bolt_bucket_put(dst, item.key, item.value);
             c->pairs++;

@@ -107,6 +107,9 @@ static int write_new(struct bolt_db *db, const char *path, uint32_t page_size)
 /* Under a name that start-up deletes, then renamed: never half a database (B6). */
 static int create_file(struct bolt_db *db, uint32_t page_size)
 {
+    if (!meta_page_size_is_usable(page_size)) {
+        return ERR_INVALID;
+    }
     struct buf tmp = BUF_INIT;
     buf_printf(&tmp, "%s.tmp.new", db->path);
     int err = write_new(db, buf_cstr(&tmp), page_size);
@@ -117,6 +120,8 @@ static int create_file(struct bolt_db *db, uint32_t page_size)
         char *dir = env_path_dir(db->path);
         err = db->disk->ops->sync_dir(db->disk, dir);
         mem_free(dir);
+    } else if (err != 0) {
+        (void)db->disk->ops->unlink(db->disk, buf_cstr(&tmp));
     }
     buf_deinit(&tmp);
     return err;
@@ -229,8 +234,7 @@ static int find_state(struct bolt_db *db)
     if (err != 0) {
         return db_report(db, NULL, err, "%s", meta_error_text(err));
     }
-    if (page_size < BOLT_PAGE_SIZE_MIN || page_size > BOLT_PAGE_SIZE_MAX ||
-        (page_size & (page_size - 1)) != 0) {
+    if (!meta_page_size_is_usable(page_size)) {
         return db_report(db, NULL, ERR_CORRUPT, "page size %u is not usable", page_size);
     }
     db->page_size = page_size;

@@ -63,10 +63,16 @@ int meta_choose(const uint8_t *page0, const uint8_t *page1, struct meta *out)
     return meta_decode(page0, out);
 }
 
+bool meta_page_size_is_usable(uint32_t page_size)
+{
+    return page_size >= BOLT_PAGE_SIZE_MIN && page_size <= BOLT_PAGE_SIZE_MAX &&
+           (page_size & (page_size - 1)) == 0;
+}
+
 int meta_validate(const struct meta *m, uint64_t file_bytes, struct why *why)
 {
     uint64_t size = m->page_size;
-    if (size < BOLT_PAGE_SIZE_MIN || size > BOLT_PAGE_SIZE_MAX || (size & (size - 1)) != 0) {
+    if (!meta_page_size_is_usable(m->page_size)) {
         return why_set(why, "page size %u is not usable", m->page_size);
     }
     if (m->hwm > file_bytes / size) {
@@ -76,6 +82,10 @@ int meta_validate(const struct meta *m, uint64_t file_bytes, struct why *why)
     if (m->root < 2 || m->root >= m->hwm) {
         return why_set(why, "root page %llu is out of bounds (%llu)", (unsigned long long)m->root,
                        (unsigned long long)m->hwm);
+    }
+    if (m->txid > META_TXID_MAX) {
+        return why_set(why, "transaction %llu cannot be followed by another",
+                       (unsigned long long)m->txid);
     }
     if (m->freelist != META_NO_FREELIST && (m->freelist < 2 || m->freelist >= m->hwm)) {
         return why_set(why, "freelist page %llu is out of bounds (%llu)",

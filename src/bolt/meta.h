@@ -23,6 +23,7 @@ enum {
 #define META_MAGIC 0xED0CDAEDu
 #define META_VERSION 2u
 #define META_NO_FREELIST UINT64_MAX
+#define META_TXID_MAX (UINT64_MAX / 2) /* txids only rise, and never wrap */
 
 struct meta {
     uint32_t page_size;
@@ -44,6 +45,8 @@ void meta_encode(const struct meta *m, uint64_t id, uint8_t *page);
 MUST_USE int meta_choose(const uint8_t *page0, const uint8_t *page1, struct meta *out);
 /* Fields that the checksum cannot vouch for: page size, root, freelist and hwm against the file. */
 MUST_USE int meta_validate(const struct meta *m, uint64_t file_bytes, struct why *why);
+/* A power of two in BOLT_PAGE_SIZE_MIN .. BOLT_PAGE_SIZE_MAX. */
+bool meta_page_size_is_usable(uint32_t page_size);
 /* bbolt's words for an error of meta_decode. */
 const char *meta_error_text(int err);
 

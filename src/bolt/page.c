@@ -131,10 +131,18 @@ static int validate_count(const uint8_t *p, size_t len, struct why *why)
     return 0;
 }
 
+/* Elements that share bytes: rewritten, such a page could grow without bound. */
+static int validate_total(uint64_t total, size_t len, struct why *why)
+{
+    return total <= len ? 0
+                        : why_set(why, "elements of %llu bytes overlap", (unsigned long long)total);
+}
+
 static int validate_leaf_bounds(const uint8_t *p, size_t len, bool is_inline, struct why *why)
 {
     int err = validate_count(p, len, why);
     uint32_t count = page_count(p);
+    uint64_t total = PAGE_HEADER_BYTES;
     for (uint32_t i = 0; err == 0 && i < count; i++) {
         const uint8_t *e = page_element(p, i);
         size_t room = len - (size_t)(e - p);
@@ -148,6 +156,7 @@ static int validate_leaf_bounds(const uint8_t *p, size_t len, bool is_inline, st
         if (pos < PAGE_ELEMENT_BYTES || pos + ksize + vsize > room) {
             return why_set(why, "element %u lies outside the page", i);
         }
+        total += PAGE_ELEMENT_BYTES + ksize + vsize;
         if ((flags & ~(uint32_t)ELEMENT_FLAGS_KNOWN) != 0 || (is_inline && flags != 0)) {
             return why_set(why, "element %u has flags 0x%x", i, flags);
         }
@@ -155,7 +164,7 @@ static int validate_leaf_bounds(const uint8_t *p, size_t len, bool is_inline, st
             err = validate_bucket_value(slice_make(e + pos + ksize, (size_t)vsize), why);
         }
     }
-    return err;
+    return err != 0 ? err : validate_total(total, len, why);
 }
 
 static int validate_branch_bounds(const uint8_t *p, size_t len, struct why *why)
@@ -168,6 +177,7 @@ static int validate_branch_bounds(const uint8_t *p, size_t len, struct why *why)
     if (count == 0) {
         return why_set(why, "branch without elements");
     }
+    uint64_t total = PAGE_HEADER_BYTES;
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *e = page_element(p, i);
         size_t room = len - (size_t)(e - p);
@@ -179,8 +189,9 @@ static int validate_branch_bounds(const uint8_t *p, size_t len, struct why *why)
         if (pos < PAGE_ELEMENT_BYTES || pos + ksize > room) {
             return why_set(why, "element %u lies outside the page", i);
         }
+        total += PAGE_ELEMENT_BYTES + ksize;
     }
-    return 0;
+    return validate_total(total, len, why);
 }
 
 int page_validate_elements(const uint8_t *p, size_t len, struct why *why)

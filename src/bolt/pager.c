@@ -94,6 +94,7 @@ static int read_valid(struct bolt_tx *tx, uint64_t id, struct bolt_frame **out)
     struct why why;
     struct bolt_frame *f = NULL;
     int err = pager_read_raw(tx, id, &why, &f);
+    ensure(err != 0 || f != NULL);
     if (err == 0) {
         err = page_validate_elements(f->data, f->len, &why);
         if (err == 0) {

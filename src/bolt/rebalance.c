@@ -86,7 +86,8 @@ static int rebalance_node(struct bolt_bucket *b, struct bolt_node *n, unsigned d
     uint32_t i = 0;
     while (err == 0 && i < n->count) {
         struct bolt_node *child = n->elements[i].child.node;
-        if (child == NULL || !child->is_shrunk) {
+        /* An empty leaf may also come from a file that bbolt did not write. */
+        if (child == NULL || (!child->is_shrunk && child->count > 0)) {
             i++;
             continue;
         }

@@ -120,6 +120,7 @@ void client_destroy(struct client *c)
     LIST_FOREACH (&c->calls, node) {
         struct client_call *call = LIST_ENTRY(node, struct client_call, node);
         call->state = CALL_ENDED;
+        ensure(exec != NULL); /* without an env there are no calls */
         exec->ops->timer_stop(exec, &call->deadline);
         exec->ops->timer_stop(exec, &call->pause);
     }

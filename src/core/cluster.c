@@ -24,6 +24,9 @@ void core_soft_state(struct core *c, uint64_t leader, enum raft_role role)
     } else if (role != RAFT_LEADER && was_leader) {
         lessor_demote(c->lessor);
     }
+    if (leader != 0) {
+        core_propose_unled(c);
+    }
     core_cluster_tick(c);
 }
 
@@ -50,6 +53,7 @@ static void set_version(struct core *c)
     semver_format(level_rules(c->config.level)->version, version);
     wire_append_bytes(&body, 1, slice_cstr(version));
     c->is_version_proposed = true;
+    version[strlen(version) - 2] = 0; /* "3.7", as etcd's line has it */
     log_info("setting up initial cluster version using v3 API",
              LOG_STR("cluster-version", version));
     core_propose_internal(c, WIRE_INTERNAL_CLUSTER_VERSION_SET, buf_slice(&body));

@@ -45,9 +45,9 @@ uint64_t core_request_timeout_ms(const struct core *c)
 
 static void lists_init(struct core *c)
 {
-    struct list *lists[] = {&c->pending, &c->reads_round, &c->reads_applied, &c->reads_build,
-                            &c->tasks,   &c->physical,    &c->appends,       &c->appends_free,
-                            &c->jobs,    &c->replies};
+    struct list *lists[] = {&c->unled,        &c->pending, &c->reads_round, &c->reads_applied,
+                            &c->reads_build,  &c->tasks,   &c->physical,    &c->appends,
+                            &c->appends_free, &c->jobs,    &c->replies};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         list_init(lists[i]);
     }
@@ -242,11 +242,8 @@ static void reply_all(struct core *c, struct list *l, int err)
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
         if (r->has_job) {
             r->is_canceled = true;
-        } else if (l == &c->pending) {
-            (void)core_waiter_take(c, r->id);
-            core_waiter_done(c, r, err);
         } else {
-            core_reply(c, r, err);
+            core_answer_waiting(c, r, err);
         }
     }
 }
@@ -255,6 +252,7 @@ static void on_stop(struct core *c)
 {
     c->is_stopping = true;
     c->wants_commit = true;
+    reply_all(c, &c->unled, ERR_RPC_STOPPED);
     reply_all(c, &c->pending, ERR_RPC_STOPPED);
     core_reads_stop(c);
     core_tasks_stop(c);

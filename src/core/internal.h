@@ -30,6 +30,7 @@ enum {
 /* Where a request stands; 0 = not in the core. */
 enum core_stage {
     CORE_STAGE_NONE,
+    CORE_STAGE_UNLED,    /* a proposal without a leader to go to: unled */
     CORE_STAGE_PROPOSED, /* pending, by_id */
     CORE_STAGE_PHYSICAL, /* applied compaction that waits for the removal */
     CORE_STAGE_ROUND,    /* read: waits for its round */
@@ -77,6 +78,7 @@ struct core {
     /* Proposals. */
     struct rcbuf *slab; /* bytes of entries being proposed */
     struct map by_id;
+    struct list unled; /* admitted, wait for a leader; bound: LIMIT_PENDING_REQUESTS */
     struct list pending;
     size_t request_count; /* requests inside the core */
     uint64_t next_id;
@@ -145,9 +147,13 @@ uint64_t core_request_timeout_ms(const struct core *c);
 
 /* propose.c */
 void core_propose(struct core *c, struct core_request *r);
+/* A leader is known: what waited for one goes to it, in order of arrival. */
+void core_propose_unled(struct core *c);
 void core_propose_internal(struct core *c, uint32_t which, struct slice body);
 struct core_request *core_waiter_take(struct core *c, uint64_t id);
 void core_waiter_done(struct core *c, struct core_request *r, int err);
+/* Answers a request of a waiting list (unled, pending, reads, physical) that has no job. */
+void core_answer_waiting(struct core *c, struct core_request *r, int err);
 void core_expire(struct core *c);
 void core_cancel(struct core *c, struct core_request *r);
 void core_raise_nospace(struct core *c);

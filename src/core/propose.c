@@ -74,24 +74,47 @@ static int propose_entry(struct core *c, const struct wire_internal *req, size_t
     return raft_step(c->raft, &ev);
 }
 
-void core_propose(struct core *c, struct core_request *r)
+static void propose_end(struct core *c, struct core_request *r, int err)
 {
-    r->id = next_id(c);
+    c->proposals_failed += !r->is_internal && !err_is_rpc(err);
+    core_waiter_done(c, r, err == ERR_DROPPED ? ERR_RPC_RAFT_DROPPED : err);
+}
+
+static void propose_admitted(struct core *c, struct core_request *r)
+{
     struct wire_internal req = {.id = r->id, .which = r->which, .body = r->body};
-    size_t bytes = wire_internal_size(&req);
-    int err = admit(c, r, bytes);
-    if (err == 0) {
-        err = propose_entry(c, &req, bytes);
-    }
+    int err = propose_entry(c, &req, wire_internal_size(&req));
     if (err != 0) {
-        c->proposals_failed += !r->is_internal && !err_is_rpc(err);
-        core_waiter_done(c, r, err == ERR_DROPPED ? ERR_RPC_RAFT_DROPPED : err);
+        propose_end(c, r, err);
         return;
     }
     r->stage = CORE_STAGE_PROPOSED;
     (void)map_put(&c->by_id, r->id, r);
     list_push_back(&c->pending, &r->node);
     c->proposals_pending++;
+}
+
+void core_propose(struct core *c, struct core_request *r)
+{
+    r->id = next_id(c);
+    struct wire_internal req = {.id = r->id, .which = r->which, .body = r->body};
+    int err = admit(c, r, wire_internal_size(&req));
+    if (err != 0) {
+        propose_end(c, r, err);
+    } else if (c->leader == 0) {
+        r->stage = CORE_STAGE_UNLED; /* as etcd: an election is waited for, not told to clients */
+        list_push_back(&c->unled, &r->node);
+    } else {
+        propose_admitted(c, r);
+    }
+}
+
+void core_propose_unled(struct core *c)
+{
+    LIST_FOREACH (&c->unled, n) {
+        list_remove(n);
+        propose_admitted(c, LIST_ENTRY(n, struct core_request, node));
+    }
 }
 
 void core_propose_internal(struct core *c, uint32_t which, struct slice body)
@@ -167,18 +190,27 @@ static void expire_list(struct core *c, struct list *l, int err)
         if (r->deadline_ms > c->now_ms) {
             return;
         }
-        if (l == &c->pending) {
-            (void)core_waiter_take(c, r->id);
-            c->proposals_failed++;
-            core_waiter_done(c, r, err);
-        } else {
-            core_reply(c, r, err);
-        }
+        c->proposals_failed += l == &c->pending || l == &c->unled;
+        core_answer_waiting(c, r, err);
+    }
+}
+
+void core_answer_waiting(struct core *c, struct core_request *r, int err)
+{
+    if (r->stage == CORE_STAGE_PROPOSED) {
+        (void)core_waiter_take(c, r->id);
+        core_waiter_done(c, r, err);
+    } else if (r->stage == CORE_STAGE_UNLED) {
+        list_remove(&r->node);
+        core_waiter_done(c, r, err);
+    } else {
+        core_reply(c, r, err);
     }
 }
 
 void core_expire(struct core *c)
 {
+    expire_list(c, &c->unled, ERR_RPC_TIMEOUT);
     expire_list(c, &c->pending, ERR_RPC_TIMEOUT);
     expire_list(c, &c->reads_round, ERR_RPC_TIMEOUT);
     expire_list(c, &c->reads_applied, ERR_RPC_TIMEOUT);

@@ -62,6 +62,7 @@ static void part_push(struct http_out *o, struct slice s)
         o->cap = o->cap == 0 ? 64 : o->cap * 2;
         o->parts = mem_realloc(o->parts, o->cap * sizeof(*o->parts));
     }
+    ensure(o->parts != NULL);
     o->parts[o->count++] = s;
 }
 

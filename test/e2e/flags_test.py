@@ -206,15 +206,6 @@ def test_signals(t):
         assert row['signal'] == text, row
 
 
-def test_stop_before_ready(t):
-    """A signal during the start kills at once: this one waits seconds for its election."""
-    s = t.server(name='m1', args=['--election-timeout=50000', '--heartbeat-interval=10000'])
-    s.start(wait=False)
-    wait_for(s, 'now serving peer/client/metrics')
-    assert s.stop() == -signal.SIGTERM
-    assert 'received signal' not in s.log() and 'ready to serve' not in s.log(), s.log()
-
-
 def test_ports_in_use(t):
     with socket.socket() as busy:
         busy.bind(('127.0.0.1', 0))

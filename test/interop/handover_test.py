@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Data directories and snapshot files handed over between real etcd and Cairn, both ways.
 
-For each of etcd 3.5, 3.6, 3.7: it fills a directory (updates, deletes, a compaction, leases, an alarm) and
-stops; Cairn starts on it, serves all, writes more, is killed with -9; the same etcd starts again on it.
+For each of etcd 3.5, 3.6, 3.7: it fills a directory (updates, deletes, a compaction, leases, an alarm, a
+member that comes and goes) and stops; Cairn starts on it, serves all, writes more, is killed with -9; the same etcd starts again on it.
 What is served (digest of every pair with all its fields, HashKV) is equal at each hand-over, and so are
 the buckets of the file as decoded lists.  INTEROP_KEYS sets the number of keys (100000).
 """
@@ -63,6 +63,11 @@ def hand_over(t, version):
     theirs = t.server(binary=ref['etcd'])
     theirs.start()
     fill(t, client, theirs, KEYS, 1, leases=True)
+    # A member that comes and goes: membership changes in the log, a removed id in the file.
+    ctl = [str(ref['etcdctl']), '--endpoints', theirs.endpoint, 'member']
+    added = t.run([*ctl, 'add', 'later', '--learner', '--peer-urls=http://127.0.0.1:1'])[0]
+    t.run([*ctl, 'remove', added.split()[1]])
+    members = theirs.ctl('member', 'list')[0]
     raise_alarm(theirs)
     before = dump(t, client, theirs)
     theirs.stop()
@@ -76,6 +81,7 @@ def hand_over(t, version):
     assert ours.json('endpoint', 'status')[0]['Status']['version'].startswith(version)
     assert 'memberID:77 alarm:NOSPACE' in ours.ctl('alarm', 'list')[0]
     assert ours.ctl('put', 'x', 'y', ok=False)[2] == 1
+    assert ours.ctl('member', 'list')[0] == members, members
     ours.kill()
     after_buckets = buckets(t, client, ours)
     assert after_buckets == before_buckets, (before_buckets, after_buckets)

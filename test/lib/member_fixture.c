@@ -74,7 +74,7 @@ static bool is_up(void *arg)
     return m->is_ready || m->is_failed;
 }
 
-int mf_start(struct member_fixture *m)
+int mf_open(struct member_fixture *m)
 {
     m->is_ready = m->is_failed = m->is_stopped = false;
     int err = driver_open(&m->config, &m->driver, m->text);
@@ -83,6 +83,15 @@ int mf_start(struct member_fixture *m)
         return err;
     }
     driver_start(m->driver);
+    return 0;
+}
+
+int mf_start(struct member_fixture *m)
+{
+    int err = mf_open(m);
+    if (err != 0) {
+        return err;
+    }
     (void)sim_run_until(sim_of(m->sim), is_up, m, RUN_MS);
     if (m->is_ready && !m->is_failed) {
         return 0;

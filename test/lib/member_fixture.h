@@ -38,6 +38,8 @@ struct member_fixture {
 void member_fixture_init(struct member_fixture *m, struct env_disk *disk);
 void member_fixture_deinit(struct member_fixture *m);
 
+/* Opens the directory "d"; nothing of the member has run yet: it has no leader. */
+int mf_open(struct member_fixture *m);
 /* Opens the directory "d" and waits until the member is ready. */
 int mf_start(struct member_fixture *m);
 /* Answers and commits everything. 0, or ERR_CLOSED when it had failed. */

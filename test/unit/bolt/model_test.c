@@ -266,6 +266,24 @@ static void step(struct world *w)
     }
 }
 
+/* BOLT_SAVE_DIR=dir keeps the files, to be looked at with bbolt's tools. */
+static void save_maybe(struct world *w, uint64_t seed)
+{
+    const char *dir = getenv("BOLT_SAVE_DIR");
+    if (dir == NULL) {
+        return;
+    }
+    char path[512];
+    struct buf bytes = BUF_INIT;
+    assert_int_equal(env_read_file(sim_disk_env(w->disk), "db", 1 << 30, &bytes), 0);
+    (void)snprintf(path, sizeof(path), "%s/model-%llu.db", dir, (unsigned long long)seed);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes.data, 1, bytes.len, f), bytes.len);
+    (void)fclose(f);
+    buf_deinit(&bytes);
+}
+
 static void run_world(uint64_t seed, uint32_t page_size)
 {
     struct world *w = calloc(1, sizeof(*w));
@@ -275,7 +293,8 @@ static void run_world(uint64_t seed, uint32_t page_size)
     w->page_size = page_size;
     prng_init(&w->rng, seed);
     open_db(w);
-    for (int i = 0; i < STEPS; i++) {
+    const char *steps = getenv("BOLT_MODEL_STEPS");
+    for (long i = steps == NULL ? STEPS : atol(steps); i > 0; i--) {
         step(w);
     }
     end_tx(w, true);
@@ -285,6 +304,7 @@ static void run_world(uint64_t seed, uint32_t page_size)
     bolt_db_numbers(w->db, &n);
     assert_int_equal(n.open_readers, 0);
     bolt_db_close(w->db);
+    save_maybe(w, seed);
     sim_disk_destroy(w->disk);
     free(w);
 }

@@ -406,6 +406,22 @@ static void change_db(unsigned bucket, const char *key, const char *value, size_
     bolt_db_close(db);
 }
 
+/* A client that connects in the moment of the start waits; it is not told of the election. */
+static void proposals_wait_for_a_leader(void **state)
+{
+    (void)state;
+    assert_int_equal(mf_open(&m), 0);
+    struct core_status st;
+    core_status(driver_core(m.driver), &st);
+    assert_int_equal(st.leader, 0);
+    assert_int_equal(mf_put(&m, "early", "1"), 0);
+    mf_die(&m);
+    assert_int_equal(mf_open(&m), 0);
+    assert_int_equal(mf_put(&m, "early", "2"), 0);
+    expect_get("early", 0, "2");
+    verify_member();
+}
+
 static void auth_is_refused(void **state)
 {
     (void)state;
@@ -501,6 +517,7 @@ int main(void)
         TEST(full_disk_stops_writes_and_heals),
         TEST(leases_are_kept),
         TEST(hashes_agree_over_a_restart),
+        TEST(proposals_wait_for_a_leader),
         TEST(auth_is_refused),
         TEST(several_voters_are_refused),
         TEST(initial_cluster_of_three_is_refused),
