@@ -34,6 +34,7 @@ void core_reply(struct core *c, struct core_request *r, int err)
         mvcc_values_destroy(r->values);
         r->values = NULL;
     }
+    core_entry_drop(r);
     list_push_back(&c->replies, &r->node);
 }
 

@@ -115,6 +115,8 @@ struct core_request {
     uint64_t wait; /* read round, applied index, or backend position */
     struct mvcc_values *values;
     struct mvcc_hash *hash_run;
+    struct slice entry; /* of a proposal that waits for a leader */
+    struct rcbuf *entry_owner;
     uint8_t stage;
     bool is_canceled;
     bool has_job;     /* a job uses it: the reply waits for that */

@@ -152,6 +152,8 @@ void core_propose_unled(struct core *c);
 void core_propose_internal(struct core *c, uint32_t which, struct slice body);
 struct core_request *core_waiter_take(struct core *c, uint64_t id);
 void core_waiter_done(struct core *c, struct core_request *r, int err);
+/* The bytes that a proposal keeps while it waits for a leader. */
+void core_entry_drop(struct core_request *r);
 /* Answers a request of a waiting list (unled, pending, reads, physical) that has no job. */
 void core_answer_waiting(struct core *c, struct core_request *r, int err);
 void core_expire(struct core *c);

@@ -61,17 +61,57 @@ static uint8_t *slab_take(struct core *c, size_t bytes)
     return p;
 }
 
-static int propose_entry(struct core *c, const struct wire_internal *req, size_t bytes)
+static size_t entry_bytes(const struct core_request *r)
 {
+    struct wire_internal req = {.id = r->id, .which = r->which, .body = r->body};
+    return wire_internal_size(&req);
+}
+
+/* The request around its body, into the slab; the reference stays the slab's. */
+static int entry_make(struct core *c, const struct core_request *r, struct slice *out)
+{
+    struct wire_internal req = {.id = r->id, .which = r->which, .body = r->body};
+    size_t bytes = wire_internal_size(&req);
     uint8_t *data = slab_take(c, bytes);
     if (data == NULL) {
         return ERR_RPC_TOO_MANY_REQUESTS;
     }
-    wire_internal_encode(req, data);
-    struct raft_entry e = {
-        .type = RAFT_ENTRY_NORMAL, .data = slice_make(data, bytes), .owner = c->slab};
+    wire_internal_encode(&req, data);
+    *out = slice_make(data, bytes);
+    return 0;
+}
+
+static int propose_entry(struct core *c, const struct core_request *r)
+{
+    struct raft_entry e = {.type = RAFT_ENTRY_NORMAL, .data = r->entry, .owner = r->entry_owner};
+    if (e.owner == NULL) {
+        int err = entry_make(c, r, &e.data);
+        if (err != 0) {
+            return err;
+        }
+        e.owner = c->slab;
+    }
     struct raft_event ev = {.type = RAFT_EV_PROPOSE, .entries = &e, .entry_count = 1};
     return raft_step(c->raft, &ev);
+}
+
+void core_entry_drop(struct core_request *r)
+{
+    rcbuf_unref(r->entry_owner);
+    r->entry_owner = NULL;
+}
+
+/* As etcd: an election is waited for, not told to clients.  The body is the caller's for this call
+ * only, so the entry is made now. */
+static int wait_for_leader(struct core *c, struct core_request *r)
+{
+    int err = entry_make(c, r, &r->entry);
+    if (err == 0) {
+        r->entry_owner = rcbuf_ref(c->slab);
+        r->stage = CORE_STAGE_UNLED;
+        list_push_back(&c->unled, &r->node);
+    }
+    return err;
 }
 
 static void propose_end(struct core *c, struct core_request *r, int err)
@@ -82,8 +122,8 @@ static void propose_end(struct core *c, struct core_request *r, int err)
 
 static void propose_admitted(struct core *c, struct core_request *r)
 {
-    struct wire_internal req = {.id = r->id, .which = r->which, .body = r->body};
-    int err = propose_entry(c, &req, wire_internal_size(&req));
+    int err = propose_entry(c, r);
+    core_entry_drop(r);
     if (err != 0) {
         propose_end(c, r, err);
         return;
@@ -97,14 +137,14 @@ static void propose_admitted(struct core *c, struct core_request *r)
 void core_propose(struct core *c, struct core_request *r)
 {
     r->id = next_id(c);
-    struct wire_internal req = {.id = r->id, .which = r->which, .body = r->body};
-    int err = admit(c, r, wire_internal_size(&req));
+    int err = admit(c, r, entry_bytes(r));
+    bool is_led = c->leader != 0;
+    if (err == 0 && !is_led) {
+        err = wait_for_leader(c, r);
+    }
     if (err != 0) {
         propose_end(c, r, err);
-    } else if (c->leader == 0) {
-        r->stage = CORE_STAGE_UNLED; /* as etcd: an election is waited for, not told to clients */
-        list_push_back(&c->unled, &r->node);
-    } else {
+    } else if (is_led) {
         propose_admitted(c, r);
     }
 }
@@ -172,6 +212,7 @@ void core_waiter_done(struct core *c, struct core_request *r, int err)
         return;
     }
     c->request_count--;
+    core_entry_drop(r);
     if (r->which == WIRE_INTERNAL_MEMBER_ATTR_SET) {
         c->is_publishing = false;
     } else if (r->which == WIRE_INTERNAL_CLUSTER_VERSION_SET) {

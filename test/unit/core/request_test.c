@@ -377,6 +377,27 @@ static void too_many_requests(void **state)
     verify_member();
 }
 
+/* Before there is a leader: the proposal waits, and what it was made of is not looked at again. */
+static void a_proposal_waits_for_the_leader_with_its_own_bytes(void **state)
+{
+    (void)state;
+    struct waiting w[3];
+    char bytes[16];
+    assert_int_equal(driver_open(&m.config, &m.driver, m.text), 0);
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(bytes, sizeof(bytes), "value %d", i);
+        submit_put(&w[i], i == 0 ? "a" : "b", slice_cstr(bytes), false);
+    }
+    memset(bytes, '?', sizeof(bytes));
+    driver_cancel(m.driver, &w[1].req);
+    driver_start(m.driver);
+    expect_reply(&w[0], 0);
+    expect_reply(&w[1], ERR_RPC_CONTEXT_CANCELED);
+    expect_reply(&w[2], 0);
+    expect_get("a", "value 0");
+    expect_get("b", "value 2");
+}
+
 /* The file stands still: the tail is bounded, then what is committed waits, then nothing is let in.
  */
 static void a_full_tail_stops_applying_then_admission(void **state)
@@ -707,6 +728,74 @@ static void an_interrupted_first_start_wants_the_same_flags(void **state)
     verify_member();
 }
 
+/* ---- a database from the leader that is not in place yet (storage-formats 8, F4 and F5) ---- */
+
+static void file_copy(const char *from, const char *to)
+{
+    struct env_disk *d = sim_disk_env(disk);
+    struct buf bytes = BUF_INIT;
+    assert_int_equal(env_read_file(d, from, 64 << 20, &bytes), 0);
+    assert_int_equal(env_write_file(d, to, buf_slice(&bytes), 0600), 0);
+    buf_deinit(&bytes);
+}
+
+/* The file of before, a raft snapshot that is ahead of it, and the file of the snapshot aside. */
+static uint64_t make_received_database(void)
+{
+    struct core_status st;
+    char path[64];
+    m.config.snapshot_count = 5;
+    start();
+    assert_int_equal(mf_put(&m, "old", "1"), 0);
+    assert_int_equal(mf_stop(&m), 0);
+    file_copy("d/member/snap/db", "old-db");
+    start();
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(mf_put(&m, "new", "1"), 0);
+        mf_wait_ms(&m, 200);
+    }
+    core_status(driver_core(m.driver), &st);
+    assert_true(st.snapshot_index > 10);
+    assert_int_equal(mf_stop(&m), 0);
+    (void)snprintf(path, sizeof(path), "d/member/snap/%016llx.snap.db",
+                   (unsigned long long)st.snapshot_index);
+    file_copy("d/member/snap/db", path);
+    file_copy("old-db", "d/member/snap/db");
+    return st.snapshot_index;
+}
+
+static void f4_received_database_is_put_in_place(void **state)
+{
+    (void)state;
+    uint64_t index = make_received_database();
+    start();
+    expect_get("old", "1");
+    expect_get("new", "1");
+    assert_int_equal(core_rev(driver_core(m.driver)), 22);
+    struct core_status st;
+    core_status(driver_core(m.driver), &st);
+    assert_int_equal(st.snapshot_index, index);
+    verify_member();
+    assert_int_equal(mf_put(&m, "more", "1"), 0);
+    mf_die(&m);
+    start();
+    expect_get("more", "1");
+}
+
+static void f5_without_it_the_start_is_refused(void **state)
+{
+    (void)state;
+    struct env_disk *d = sim_disk_env(disk);
+    char path[64];
+    (void)snprintf(path, sizeof(path), "d/member/snap/%016llx.snap.db",
+                   (unsigned long long)make_received_database());
+    assert_int_equal(d->ops->unlink(d, path), 0);
+    assert_int_equal(mf_start(&m), ERR_CORRUPT);
+    assert_non_null(strstr(m.text, "does not match with snapshot"));
+    assert_non_null(strstr(m.text, "remove this member"));
+    assert_int_equal(mf_start(&m), ERR_CORRUPT); /* the refusal changed nothing */
+}
+
 /* The publication of the run before is in the log only, and is applied again. */
 static void new_urls_are_published_over_a_replayed_old_one(void **state)
 {
@@ -738,6 +827,7 @@ int main(void)
         TEST(txns),
         TEST(applying_stops_for_a_cold_value_and_goes_on_in_order),
         TEST(too_many_requests),
+        TEST(a_proposal_waits_for_the_leader_with_its_own_bytes),
         TEST(a_full_tail_stops_applying_then_admission),
         TEST(nothing_is_appended_behind_a_failed_sync),
         TEST(no_room_for_the_database_ends_the_member_in_order),
@@ -748,6 +838,8 @@ int main(void)
         TEST(cancelled_tasks_come_back_once),
         TEST(a_half_built_plan_is_answered_at_the_stop),
         TEST(segments_are_cut_and_purged),
+        TEST(f4_received_database_is_put_in_place),
+        TEST(f5_without_it_the_start_is_refused),
         TEST(new_urls_are_published_over_a_replayed_old_one),
         TEST(an_interrupted_first_start_wants_the_same_flags),
     };
