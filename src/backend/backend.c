@@ -32,8 +32,11 @@ void backend_file_unref(struct backend_file *f)
 static int create_buckets(struct backend *b)
 {
     struct bolt_tx *tx;
+    bool is_complete = true;
     int err = bolt_tx_begin(b->file->db, false, &tx);
-    bool is_complete = err == 0;
+    if (err != 0) {
+        return err;
+    }
     for (size_t i = 0; err == 0 && i < b->bucket_count; i++) {
         struct bolt_bucket *bucket;
         err = bolt_bucket_open(tx, NULL, 0, slice_cstr(b->bucket_names[i]), &bucket);
@@ -42,9 +45,7 @@ static int create_buckets(struct backend *b)
             err = 0;
         }
     }
-    if (tx != NULL && err != ERR_NOMEM) {
-        bolt_tx_rollback(tx);
-    }
+    bolt_tx_rollback(tx);
     if (err != 0 || is_complete) {
         return err;
     }
@@ -166,6 +167,23 @@ void backend_delete(struct backend *b, unsigned bucket, struct slice key)
     *op = (struct tail_op){.kind = TAIL_DELETE, .bucket = bucket, .key = k};
 }
 
+/* The last mark if it waits and only moves the index. A mark with changes keeps its own index: were
+ * it moved along with each empty step, a WAL that lags behind would never reach it. */
+static struct tail_mark *empty_mark(const struct backend *b, struct tail_mark *last)
+{
+    const struct tail_ring *marks = &b->tail.marks;
+    if (last == NULL || last->index <= b->taken_index) {
+        return NULL;
+    }
+    uint64_t records = b->taken_records, ops = b->taken_ops;
+    if (marks->end - marks->first > 1) {
+        const struct tail_mark *before = tail_ring_at(marks, marks->end - 2);
+        records = before->record_end;
+        ops = before->op_end;
+    }
+    return last->record_end == records && last->op_end == ops ? last : NULL;
+}
+
 void backend_seal(struct backend *b, uint64_t index, uint64_t term, uint64_t now_ms)
 {
     struct tail *t = &b->tail;
@@ -178,12 +196,13 @@ void backend_seal(struct backend *b, uint64_t index, uint64_t term, uint64_t now
                      t->ops.end > (last ? last->op_end : b->taken_ops);
     b->sealed_index = index;
     b->sealed_term = term;
-    if (!is_change && last != NULL && last->index > b->taken_index) {
-        last->index = index; /* an empty step only moves the index of what waits */
-        last->term = term;
+    struct tail_mark *empty = is_change ? NULL : empty_mark(b, last);
+    if (empty != NULL) {
+        empty->index = index;
+        empty->term = term;
         return;
     }
-    if (!is_change && index == b->taken_index) {
+    if (!is_change && index == (last != NULL ? last->index : b->taken_index)) {
         return;
     }
     struct tail_mark *m = tail_ring_push(&t->marks);
@@ -209,6 +228,11 @@ bool backend_is_dirty(const struct backend *b)
 {
     return b->tail.records.end > b->taken_records || b->tail.ops.end > b->taken_ops ||
            b->sealed_index > b->taken_index;
+}
+
+bool backend_is_lost(const struct backend *b)
+{
+    return b->is_lost;
 }
 
 bool backend_is_busy(const struct backend *b)

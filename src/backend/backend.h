@@ -163,6 +163,9 @@ struct backend_defrag *backend_defrag_begin(struct backend *b, const char *suffi
 MUST_USE int backend_defrag_run(struct backend_defrag *d);
 /* Main loop: 0 swaps the file in; on an error the old one stays in use.  Frees d. */
 int backend_defrag_done(struct backend *b, struct backend_defrag *d, int err);
+/* After an error of done: true when the copy has taken the name already.  What would be committed
+ * to the old file now is gone at the next start: no batch is taken any more, the member stops. */
+bool backend_is_lost(const struct backend *b);
 
 /* ---- numbers ---- */
 

@@ -54,7 +54,7 @@ static struct backend_batch *batch_create(struct backend *b, const struct tail_m
 struct backend_batch *backend_batch_take(struct backend *b, uint64_t durable_index, uint64_t now_ms,
                                          bool force)
 {
-    if (b->running != NULL || b->is_defragmenting || !(force || is_due(b, now_ms))) {
+    if (b->running != NULL || b->is_defragmenting || b->is_lost || !(force || is_due(b, now_ms))) {
         return NULL;
     }
     const struct tail_mark *m = mark_to_take(b, durable_index);

@@ -16,6 +16,7 @@ struct backend_defrag {
     struct backend_view *view;
     char *tmp_path;
     struct backend_file *file; /* the new one, when done */
+    bool is_renamed;           /* path names the copy: the file in use has no name any more */
 };
 
 struct backend_defrag *backend_defrag_begin(struct backend *b, const char *suffix)
@@ -58,6 +59,7 @@ int backend_defrag_run(struct backend_defrag *d)
         (void)disk->ops->unlink(disk, d->tmp_path);
         return err;
     }
+    d->is_renamed = true;
     /* Right after the rename: else a power cut could bring the old file back behind a later raft
      * snapshot (storage-formats 8, D3). */
     char *dir = env_path_dir(b->path);
@@ -88,8 +90,11 @@ int backend_defrag_done(struct backend *b, struct backend_defrag *d, int err)
         backend_file_unref(b->file);
         b->view = v;
         b->file = d->file;
-    } else if (d->file != NULL) {
-        backend_file_unref(d->file);
+    } else {
+        b->is_lost = d->is_renamed;
+        if (d->file != NULL) {
+            backend_file_unref(d->file);
+        }
     }
     backend_view_unpin(d->view);
     mem_free(d->tmp_path);

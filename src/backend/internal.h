@@ -42,6 +42,7 @@ struct backend {
     struct backend_view *view; /* the newest */
     struct backend_batch *running;
     bool is_defragmenting;
+    bool is_lost;
     uint64_t committed_index;
     uint64_t sealed_index;
     uint64_t sealed_term;

@@ -107,7 +107,7 @@ static int apply_normal(struct core *c, const struct raft_entry *e)
     if (err != 0) {
         return err;
     }
-    core_applied_result(c, &res);
+    core_applied_result(c, r, &res);
     if (r != NULL) {
         (void)core_waiter_take(c, id);
         reply_applied(c, r, &res);

@@ -75,12 +75,21 @@ void core_cluster_tick(struct core *c)
     c->is_ready = c->is_published && !semver_is_none(apply_cluster_version(c->apply));
 }
 
-void core_applied_result(struct core *c, const struct apply_result *res)
+/* Only what this run has asked for counts as published: an entry of an earlier one that is applied
+ * again may have other URLs, and more of the log behind it. */
+static bool is_own_publication(const struct core_request *r, const struct apply_result *res)
+{
+    return res->published && r != NULL && r->is_internal &&
+           r->which == WIRE_INTERNAL_MEMBER_ATTR_SET;
+}
+
+void core_applied_result(struct core *c, const struct core_request *r,
+                         const struct apply_result *res)
 {
     if (res->is_over_quota) {
         core_raise_nospace(c);
     }
-    if (res->published && !c->is_published) {
+    if (is_own_publication(r, res) && !c->is_published) {
         c->is_published = true;
         log_info("published local member to cluster through raft",
                  LOG_HEX("local-member-id", c->config.member_id),

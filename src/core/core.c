@@ -254,8 +254,7 @@ static void on_stop(struct core *c)
     c->wants_commit = true;
     reply_all(c, &c->unled, ERR_RPC_STOPPED);
     reply_all(c, &c->pending, ERR_RPC_STOPPED);
-    reply_all(c, &c->reads_round, ERR_RPC_STOPPED);
-    reply_all(c, &c->reads_applied, ERR_RPC_STOPPED);
+    core_reads_stop(c);
     core_tasks_stop(c);
     reply_all(c, &c->physical, ERR_RPC_STOPPED);
 }

@@ -105,6 +105,9 @@ static void turn(void *arg)
     set_wake(d, u.wake_ms);
     if (u.is_stopped && d->is_stopping && !d->log.is_running && !d->spare.is_running &&
         !d->purge.is_running) {
+        struct env_exec *x = d->env->exec;
+        x->ops->timer_stop(x, &d->tick); /* no turn may be pending when it is closed */
+        x->ops->timer_stop(x, &d->wake);
         d->is_stopping = false;
         d->config.on_stopped(d->config.arg);
     }

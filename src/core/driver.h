@@ -69,6 +69,7 @@ void driver_submit(struct driver *d, struct core_request *r);
 void driver_cancel(struct driver *d, struct core_request *r);
 /* Answers and commits everything, then on_stopped. */
 void driver_stop(struct driver *d);
+/* No turn may be pending: not right after submit, cancel or stop while the loop will run on. */
 void driver_close(struct driver *d);
 
 struct core *driver_core(struct driver *d);

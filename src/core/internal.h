@@ -172,6 +172,8 @@ void core_reads_answered(struct core *c, const struct raft_read_state *reads, si
 /* Serves what the applied index allows. */
 void core_reads_serve(struct core *c);
 void core_read_fetched(struct core *c, struct core_job *job);
+/* Answers what waits and has no job under way. */
+void core_reads_stop(struct core *c);
 
 /* commit.c */
 void core_append_push(struct core *c, const struct raft_update *u);
@@ -197,6 +199,8 @@ uint64_t core_tasks_wake_ms(const struct core *c);
 void core_cluster_tick(struct core *c);
 void core_soft_state(struct core *c, uint64_t leader, enum raft_role role);
 void core_conf_change(struct core *c, const struct raft_entry *e);
-void core_applied_result(struct core *c, const struct apply_result *res);
+/* r: who waits for it here, or NULL. */
+void core_applied_result(struct core *c, const struct core_request *r,
+                         const struct apply_result *res);
 
 #endif

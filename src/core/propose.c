@@ -132,6 +132,9 @@ void core_propose_internal(struct core *c, uint32_t which, struct slice body)
 
 void core_raise_nospace(struct core *c)
 {
+    if (c->is_stopping || c->fatal != 0) {
+        return; /* nobody would answer it; the next write over the quota raises it */
+    }
     for (size_t i = 0; i < apply_alarm_count(c->apply); i++) {
         struct schema_alarm a = apply_alarm_at(c->apply, i);
         if (a.member_id == c->config.member_id && a.type == SCHEMA_ALARM_NOSPACE) {

@@ -181,12 +181,28 @@ void core_read_fetched(struct core *c, struct core_job *job)
     struct core_request *r = job->request;
     r->has_job = false;
     mvcc_fetch_finish(job->fetch, job->err == 0 ? r->values : NULL);
-    if (job->err == 0 && !r->is_canceled) {
+    bool is_over = c->is_stopping || c->fatal != 0; /* no later take would serve it */
+    if (job->err == 0 && !r->is_canceled && !is_over) {
         read_go_on(c, r);
         return;
     }
     if (r->kind == CORE_RANGE) {
         mvcc_plan_end(r->plan);
     }
-    core_reply(c, r, r->is_canceled ? ERR_RPC_CONTEXT_CANCELED : ERR_RPC_INTERNAL);
+    int err = is_over ? ERR_RPC_STOPPED : ERR_RPC_INTERNAL;
+    core_reply(c, r, r->is_canceled ? ERR_RPC_CONTEXT_CANCELED : err);
+}
+
+void core_reads_stop(struct core *c)
+{
+    struct list *lists[] = {&c->reads_round, &c->reads_applied, &c->reads_build};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        LIST_FOREACH (lists[i], n) {
+            struct core_request *r = LIST_ENTRY(n, struct core_request, node);
+            if (r->kind == CORE_RANGE && r->stage == CORE_STAGE_BUILD) {
+                mvcc_plan_end(r->plan);
+            }
+            core_reply(c, r, ERR_RPC_STOPPED);
+        }
+    }
 }

@@ -232,6 +232,9 @@ void core_task_job_done(struct core *c, struct core_job *job)
     if (job->kind == CORE_JOB_DEFRAG) {
         c->is_defragmenting = false;
         err = backend_defrag_done(c->backend, job->defrag, err);
+        if (err != 0 && backend_is_lost(c->backend)) {
+            core_fail(c, err, "putting the rewritten database file in place");
+        }
     } else if (r == NULL) {
         compaction_hashed(c, job);
         return;

@@ -226,8 +226,9 @@ static int purge_add(void *arg, const char *name)
     return 0;
 }
 
-/* ERR_LOCKED: somebody still needs it. */
-static int purge_one(struct env_disk *disk, const char *path)
+/* ERR_LOCKED: somebody still needs it.  Each is gone for good before the next one: a power cut that
+ * brought an older one back without a newer one would leave a hole in the chain. */
+static int purge_one(struct env_disk *disk, const char *dir, const char *path)
 {
     struct env_file *f;
     int err = disk->ops->open(disk, path, ENV_OPEN_WRITE, 0600, &f);
@@ -237,6 +238,9 @@ static int purge_one(struct env_disk *disk, const char *path)
     err = f->ops->lock(f, ENV_LOCK_OFD);
     if (err == 0) {
         err = disk->ops->unlink(disk, path);
+    }
+    if (err == 0) {
+        err = disk->ops->sync_dir(disk, dir);
     }
     f->ops->close(f);
     return err;
@@ -249,7 +253,7 @@ int wal_purge(struct env_disk *disk, const char *dir, unsigned max)
     const char *name = (const char *)l.names.data;
     for (size_t left = l.count; err == 0 && left > max; left--) {
         char *path = env_path_join(dir, name);
-        err = purge_one(disk, path);
+        err = purge_one(disk, dir, path);
         if (err == 0) {
             log_info("purged", LOG_STR("path", path));
         } else if (err == ERR_LOCKED) {

@@ -296,6 +296,49 @@ static void defrag_that_fails_leaves_the_file(void **state)
     expect(f, 3, "b");
 }
 
+/* Behind the rename the file in use has no name: what it would take is gone at the next start. */
+static void a_defrag_that_fails_behind_the_rename_ends_writing(void **state)
+{
+    struct fixture *f = *state;
+    record(f, 2, "a");
+    backend_seal(f->b, 1, 1, 1);
+    assert_int_equal(commit(f, 1, 1), 0);
+    struct backend_defrag *d = backend_defrag_begin(f->b, "1");
+    record(f, 3, "b");
+    backend_seal(f->b, 2, 1, 1);
+    sim_disk_fail_match(f->disk, SIM_OP_BIT(SIM_OP_SYNC_DIR), NULL, 2, false, ERR_IO);
+    int err = backend_defrag_run(d);
+    assert_int_equal(err, ERR_IO);
+    assert_int_equal(backend_defrag_done(f->b, d, err), ERR_IO);
+    assert_true(backend_is_lost(f->b));
+    assert_int_equal(commit(f, 2, 1000), ERR_AGAIN);
+    expect(f, 2, "a"); /* reads go on */
+    backend_close(f->b);
+    open_backend(f);
+    assert_false(backend_is_lost(f->b));
+    expect(f, 2, "a");
+    expect(f, 3, NULL);
+}
+
+/* A WAL that lags must still reach the changes, however many empty steps follow them. */
+static void empty_steps_do_not_carry_changes_along(void **state)
+{
+    struct fixture *f = *state;
+    record(f, 2, "a");
+    backend_seal(f->b, 10, 1, 1);
+    for (uint64_t i = 11; i < 30; i++) {
+        backend_seal(f->b, i, 1, 1);
+        backend_check(f->b);
+    }
+    assert_int_equal(commit(f, 10, 1000), 0);
+    assert_int_equal(f->last_index, 10);
+    assert_int_equal(backend_tail_bytes(f->b), 0);
+    assert_int_equal(commit(f, 28, 1000), ERR_AGAIN);
+    assert_int_equal(commit(f, 29, 1000), 0);
+    assert_int_equal(f->last_index, 29);
+    assert_false(backend_is_dirty(f->b));
+}
+
 static void a_failed_commit_is_final(void **state)
 {
     struct fixture *f = *state;
@@ -347,6 +390,8 @@ int main(void)
         TEST(full_by_bytes),
         TEST(defrag_while_applying_goes_on),
         TEST(defrag_that_fails_leaves_the_file),
+        TEST(a_defrag_that_fails_behind_the_rename_ends_writing),
+        TEST(empty_steps_do_not_carry_changes_along),
         TEST(a_failed_commit_is_final),
         cmocka_unit_test(rev_keys),
     };
