@@ -99,6 +99,17 @@ int64_t mvcc_rev(const struct mvcc_store *s);
 int64_t mvcc_compact_rev(const struct mvcc_store *s);
 /* Keys alive at the newest revision (metric etcd_debugging_mvcc_keys_total). */
 uint64_t mvcc_key_count(const struct mvcc_store *s);
+/* What was asked for since the start (metrics etcd_mvcc_*_total): each operation counts, also
+ * inside a transaction, and a write transaction of several as one of txns.  Valid as long as the
+ * store. */
+struct mvcc_counts {
+    uint64_t ranges;
+    uint64_t puts;
+    uint64_t deletes;
+    uint64_t txns;
+    uint64_t put_bytes; /* keys and values */
+};
+const struct mvcc_counts *mvcc_counts(const struct mvcc_store *s);
 /* Walks all invariants; aborts on a broken one. Tests and the simulator. */
 void mvcc_check(const struct mvcc_store *s);
 /* True when the index equals the one that these records would give. */

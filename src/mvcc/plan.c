@@ -143,7 +143,8 @@ static void interval_begin(struct mvcc_plan *p, const struct keyrange *r)
     }
 }
 
-int mvcc_plan_begin(struct mvcc_store *s, const struct wire_range_req *req, struct mvcc_plan *plan)
+static int plan_begin(struct mvcc_store *s, const struct wire_range_req *req,
+                      struct mvcc_plan *plan)
 {
     int64_t current = store_read_rev(s);
     if (req->revision > current) {
@@ -309,9 +310,16 @@ int mvcc_plan_build(struct mvcc_plan *plan, uint64_t keys_max)
     return err;
 }
 
+int mvcc_plan_begin(struct mvcc_store *s, const struct wire_range_req *req, struct mvcc_plan *plan)
+{
+    int err = plan_begin(s, req, plan);
+    s->counts.ranges += err == 0;
+    return err;
+}
+
 int mvcc_plan_range(struct mvcc_store *s, const struct wire_range_req *req, struct mvcc_plan *plan)
 {
-    int err = mvcc_plan_begin(s, req, plan);
+    int err = plan_begin(s, req, plan);
     return err != 0 ? err : mvcc_plan_build(plan, UINT64_MAX);
 }
 

@@ -48,6 +48,11 @@ uint64_t mvcc_key_count(const struct mvcc_store *s)
     return s->index.tree.live.count;
 }
 
+const struct mvcc_counts *mvcc_counts(const struct mvcc_store *s)
+{
+    return &s->counts;
+}
+
 void mvcc_pin_add(struct mvcc_store *s, struct mvcc_pin *pin, int64_t rev)
 {
     pin->rev = rev;

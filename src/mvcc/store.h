@@ -34,7 +34,9 @@ struct mvcc_store {
     struct mvcc_compaction compaction;
     struct mvcc_hash_value hashes[MVCC_HASHES_MAX]; /* by revision, ascending */
     size_t hashes_len;
-    struct buf path; /* txn: which branch, one byte a txn */
+    struct mvcc_counts counts;
+    uint64_t counted_before; /* operations, at write_begin */
+    struct buf path;         /* txn: which branch, one byte a txn */
 };
 
 /* What a read sees now: inside a write its own changes. */

@@ -126,6 +126,7 @@ static int compare_single(struct run *r, const struct wire_compare *c, enum answ
 static int compare_one(struct run *r, const struct wire_compare *c, enum answer *out)
 {
     struct keyrange range = keyrange_make(c->key, c->range_end);
+    r->store->counts.ranges += !r->is_prefetch; /* etcd compares what a range gives it */
     if (range.is_single) {
         return compare_single(r, c, out);
     }
@@ -363,6 +364,7 @@ static int plan_sort_now(struct run *r, struct mvcc_plan *plan)
 
 static int range_run(struct run *r, const struct wire_range_req *req)
 {
+    r->store->counts.ranges++;
     if (r->body == NULL) {
         return 0;
     }

@@ -16,8 +16,14 @@
 
 enum { FIELD_PREV_KV = 2, FIELD_DELETED = 2, FIELD_PREV_KVS = 3 };
 
+static uint64_t counted(const struct mvcc_store *s)
+{
+    return s->counts.ranges + s->counts.puts + s->counts.deletes;
+}
+
 void write_begin(struct mvcc_store *s)
 {
+    s->counted_before = counted(s);
     ensure(s->txn_main == 0);
     s->txn_main = s->current_rev + 1;
     s->txn_sub = 0;
@@ -29,6 +35,7 @@ void write_end(struct mvcc_store *s)
     if (s->txn_sub > 0) {
         s->current_rev = s->txn_main;
     }
+    s->counts.txns += counted(s) - s->counted_before > 1;
     s->txn_main = 0;
     s->txn_sub = 0;
 }
@@ -208,6 +215,9 @@ int write_put(struct mvcc_store *s, const struct wire_put_req *req, const struct
         }
     }
     put_one(s, &pos, req->key, value, lease);
+    s->counts.puts++;
+    s->counts.ranges += req->prev_kv || req->ignore_value || req->ignore_lease;
+    s->counts.put_bytes += req->key.len + value.len;
     value_release(&ref);
     return result;
 }
@@ -365,6 +375,8 @@ int write_delete(struct mvcc_store *s, const struct wire_delete_req *req,
         }
     }
     (void)range_each(s, &r, tombstone_one, NULL);
+    s->counts.deletes++;
+    s->counts.ranges += req->prev_kv;
     return result;
 }
 
@@ -397,6 +409,7 @@ int mvcc_apply_lease_revoke(struct mvcc_store *s, int64_t lease_id)
     for (size_t i = 0; i < count; i++) {
         struct keyrange r = keyrange_make(lessor_key_at(l, lease_id, i), SLICE_NULL);
         (void)range_each(s, &r, tombstone_one, NULL);
+        s->counts.deletes++;
     }
     s->revoking = 0;
     write_end(s);

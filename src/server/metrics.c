@@ -40,6 +40,12 @@ static void collect_core(struct server *s, struct metrics *m)
     metrics_set(m, METRIC_DEBUGGING_MVCC_COMPACT_REVISION, (double)st.compact_rev);
     struct core *core = driver_core(s->driver);
     metrics_set(m, METRIC_DEBUGGING_MVCC_KEYS_TOTAL, (double)mvcc_key_count(core_store(core)));
+    const struct mvcc_counts *n = mvcc_counts(core_store(core));
+    metrics_set(m, METRIC_MVCC_RANGE_TOTAL, (double)n->ranges);
+    metrics_set(m, METRIC_MVCC_PUT_TOTAL, (double)n->puts);
+    metrics_set(m, METRIC_MVCC_DELETE_TOTAL, (double)n->deletes);
+    metrics_set(m, METRIC_MVCC_TXN_TOTAL, (double)n->txns);
+    metrics_set(m, METRIC_DEBUGGING_MVCC_TOTAL_PUT_SIZE_IN_BYTES, (double)n->put_bytes);
     metrics_set(m, METRIC_MVCC_DB_OPEN_READ_TRANSACTIONS,
                 (double)backend_open_views(core_backend(core)));
     metrics_set(m, METRIC_DISK_WAL_WRITE_BYTES_TOTAL, (double)driver_stats(s->driver)->wal_bytes);

@@ -2,6 +2,7 @@
 """One member as its users meet it: writes, reads, transactions, compaction, snapshot and restore, with
 Debian's etcdctl 3.4 and with our tools; kill -9; second start."""
 import pathlib
+import re
 import random
 import sys
 import threading
@@ -166,6 +167,12 @@ def test_defrag_under_reads(t):
     assert s.json('get', 'k', '--prefix')['count'] == 5
 
 
+def mvcc_counts(s):
+    text = s.get('/metrics')[1]
+    return {k: int(re.search(rf'^etcd_mvcc_{k}_total (\d+)$', text, re.M).group(1))
+            for k in ('put', 'range', 'delete', 'txn')}
+
+
 def test_pages(t):
     s = t.server().start()
     assert s.get('/health') == (200, '{"health":"true","reason":""}')
@@ -174,6 +181,14 @@ def test_pages(t):
     assert s.get('/readyz/serializable_read')[0] == 200 and s.get('/readyz/bogus')[0] == 404
     assert s.get('/version') == (
         200, '{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"3.7.0"}')
+    before = mvcc_counts(s)
+    s.ctl('put', 'k', 'value')
+    s.ctl('put', 'k', 'value', '--prev-kv')
+    s.ctl('get', 'k')
+    s.ctl('del', 'k')
+    s.ctl('txn', input='\nput a 1\nput b 2\nget a\n\n\n')
+    grown = {k: v - before[k] for k, v in mvcc_counts(s).items()}
+    assert grown == {'put': 4, 'range': 3, 'delete': 1, 'txn': 2}, grown
     status, text = s.get('/metrics')
     assert status == 200 and 'etcd_server_has_leader 1' in text, text[:500]
     assert s.get('/nothing') == (404, '404 page not found\n')
