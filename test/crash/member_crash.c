@@ -30,6 +30,7 @@ struct workload {
     unsigned seeds;
     unsigned stride;
     const char *rows;
+    bool is_double; /* a second power cut in the recovery from the first */
 };
 
 #define TRY(expr)                                                                                  \
@@ -410,7 +411,9 @@ static const struct workload workloads[] = {
     {"odd", "quota", quota, tiny_quota, 0, 1, "R1"},
     {"odd", "cold_pages", cold_pages, tiny_cache, 0, 1, "B1"},
     {"odd", "hashes", hashes, NULL, 0, 1, "B4"},
-    {"odd", "everything", everything, all_small, 0, 1, "all"},
+    {"odd", "everything", everything, all_small, 0, 1, "all", false},
+    {"double", "torn_tail", put_sequence, NULL, 2, 3, "W7 R5", true},
+    {"double", "segments_torn", segment_cut, small_segments, 1, 7, "W4 W7", true},
 };
 
 /* ---- the case ---- */
@@ -474,6 +477,11 @@ static int check(void *ctx, struct env_disk *disk, struct buf *out)
     configure(c, &m, disk);
     m.config.quota_bytes = -1;
     int err = look(c, &m, out);
+    if (c->w->is_double) {
+        member_fixture_deinit(
+            &m); /* the second cut comes in here: nothing of its own may be left */
+        return err;
+    }
     (void)(err == 0 &&
            mf_alarm(&m, 2, core_member_id(driver_core(m.driver)), SCHEMA_ALARM_NOSPACE));
     (void)(err == 0 && mf_alarm(&m, 2, 77, SCHEMA_ALARM_NOSPACE));
@@ -514,6 +522,7 @@ static struct crash_case case_of(const struct workload *w, bool is_cut)
         .seeds = w->seeds == 0 ? 3 : w->seeds,
         .stride = w->stride,
         .is_cut_mode = is_cut,
+        .is_double = w->is_double,
     };
 }
 
