@@ -283,11 +283,6 @@ uint32_t backend_open_views(const struct backend *b)
     return atomic_load(&b->open_views);
 }
 
-struct bolt_db *backend_db(struct backend *b)
-{
-    return b->file->db;
-}
-
 void backend_error_text(struct backend *b, char *out, size_t size)
 {
     bolt_db_error(b->file->db, out, size);

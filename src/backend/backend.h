@@ -173,7 +173,6 @@ bool backend_is_lost(const struct backend *b);
 uint64_t backend_size_bytes(const struct backend *b);
 uint64_t backend_size_in_use_bytes(const struct backend *b);
 uint32_t backend_open_views(const struct backend *b);
-struct bolt_db *backend_db(struct backend *b);
 /* Why the last batch or read failed, for the log. */
 void backend_error_text(struct backend *b, char *out, size_t size);
 /* Invariants of the tail; aborts on a broken one. */

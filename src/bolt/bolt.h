@@ -209,7 +209,6 @@ struct bolt_cursor {
 void bolt_cursor_init(struct bolt_cursor *c, struct bolt_tx *tx, struct bolt_bucket *bucket,
                       unsigned read_flags);
 void bolt_cursor_release(struct bolt_cursor *c);
-void bolt_cursor_flags_set(struct bolt_cursor *c, unsigned read_flags);
 MUST_USE int bolt_cursor_first(struct bolt_cursor *c, struct bolt_item *out);
 MUST_USE int bolt_cursor_last(struct bolt_cursor *c, struct bolt_item *out);
 /* The first item with a key >= key. */

@@ -211,11 +211,6 @@ void bolt_cursor_release(struct bolt_cursor *c)
     c->key = SLICE_NULL;
 }
 
-void bolt_cursor_flags_set(struct bolt_cursor *c, unsigned read_flags)
-{
-    c->read_flags = read_flags;
-}
-
 static void fill_item(struct bolt_cursor *c, struct bolt_item *out)
 {
     ensure(c->depth > 0);

@@ -143,11 +143,6 @@ void client_token_set(struct client *c, const char *token)
     c->token = token == NULL ? NULL : mem_strdup(token);
 }
 
-size_t client_endpoint_count(const struct client *c)
-{
-    return c->link_count;
-}
-
 const char *client_last_failure(const struct client *c)
 {
     return c->last_failure.len == 0 ? "" : (const char *)c->last_failure.data;

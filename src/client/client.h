@@ -85,8 +85,6 @@ void client_call_cancel(struct client_call *call);
 /* Sent with every call as metadata `token`; NULL: none. */
 void client_token_set(struct client *c, const char *token);
 
-size_t client_endpoint_count(const struct client *c);
-
 /* Why the newest connection failed: "127.0.0.1:1: connection refused"; "" when none did. */
 const char *client_last_failure(const struct client *c);
 

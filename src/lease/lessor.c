@@ -327,11 +327,6 @@ static void all_start(struct lessor *l, uint64_t now_ms, uint64_t extend_ms)
     }
 }
 
-bool lessor_is_primary(const struct lessor *l)
-{
-    return l->is_primary;
-}
-
 void lessor_promote(struct lessor *l, uint64_t now_ms, uint64_t extend_ms)
 {
     l->is_primary = true;

@@ -75,7 +75,6 @@ struct slice lessor_key_at(struct lessor *l, int64_t id, size_t i);
 
 /* ---- primary: time ---- */
 
-bool lessor_is_primary(const struct lessor *l);
 /* New leader: every lease starts again with its remaining (or full) TTL + extend_ms. */
 void lessor_promote(struct lessor *l, uint64_t now_ms, uint64_t extend_ms);
 void lessor_demote(struct lessor *l);

@@ -79,7 +79,6 @@ struct membership {
 
 void membership_init(struct membership *ms);
 void membership_deinit(struct membership *ms);
-void membership_copy(struct membership *out, const struct membership *from);
 void membership_check(const struct membership *ms);
 /* From what schema_boot_load found.  ERR_CORRUPT. */
 MUST_USE int membership_load(struct membership *out, const struct schema_boot *boot);

@@ -26,21 +26,6 @@ void membership_deinit(struct membership *ms)
     membership_init(ms);
 }
 
-void membership_copy(struct membership *out, const struct membership *from)
-{
-    membership_init(out);
-    for (size_t i = 0; i < from->count; i++) {
-        struct member m;
-        member_copy(&m, &from->members[i]);
-        (void)membership_add(out, &m);
-    }
-    if (from->removed_count > 0) {
-        out->removed = mem_alloc_array(from->removed_count, sizeof(out->removed[0]));
-        memcpy(out->removed, from->removed, from->removed_count * sizeof(out->removed[0]));
-        out->removed_count = from->removed_count;
-    }
-}
-
 void membership_check(const struct membership *ms)
 {
     for (size_t i = 0; i < ms->count; i++) {

@@ -125,7 +125,6 @@ void mvcc_values_clear(struct mvcc_values *v);
 void mvcc_values_add(struct mvcc_values *v, struct backend_rev rev, struct slice stored);
 /* What the last prefetch missed. */
 size_t mvcc_values_missing_count(const struct mvcc_values *v);
-struct backend_rev mvcc_values_missing_at(const struct mvcc_values *v, size_t i);
 
 /* A job that reads what is missing: create on the main loop after ERR_COLD, run on a work thread,
  * finish on the main loop: adds the bytes to v (NULL: only frees). */

@@ -231,12 +231,6 @@ size_t mvcc_values_missing_count(const struct mvcc_values *v)
     return v->missing_len;
 }
 
-struct backend_rev mvcc_values_missing_at(const struct mvcc_values *v, size_t i)
-{
-    ensure(i < v->missing_len);
-    return v->missing[i];
-}
-
 /* ---- lookup ---- */
 
 struct slice values_at_hand(const struct mvcc_values *v, int64_t main, int64_t sub)

@@ -82,11 +82,6 @@ raft_index raft_log_first_index(const struct raft *r)
     return r->log.base.index + 1;
 }
 
-raft_index raft_log_first_memory_index(const struct raft *r)
-{
-    return r->log.mem_first;
-}
-
 raft_index raft_log_last_index(const struct raft *r)
 {
     return raft_log_last(&r->log);

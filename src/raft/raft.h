@@ -224,9 +224,8 @@ MUST_USE int raft_conf_change_v1_decode(struct slice data, struct raft_conf_chan
 void raft_conf_change_v1_encode(const struct raft_conf_change *cc, struct buf *out);
 void raft_conf_change_v2_encode(const struct raft_conf_change_v2 *cc, struct buf *out);
 
-/* Log queries.  Bounds: base (compacted) < first in memory <= last. */
-raft_index raft_log_first_index(const struct raft *r);        /* first that is not compacted */
-raft_index raft_log_first_memory_index(const struct raft *r); /* first that is in memory */
+/* Log queries.  Bounds: compacted < first <= last. */
+raft_index raft_log_first_index(const struct raft *r); /* first that is not compacted */
 raft_index raft_log_last_index(const struct raft *r);
 /* ERR_NOT_FOUND outside [first - 1, last]. */
 MUST_USE int raft_log_term(const struct raft *r, raft_index index, raft_term *out_term);

@@ -237,11 +237,6 @@ const char *wal_error(const struct wal *w)
     return w->detail.text;
 }
 
-raft_index wal_last_index(const struct wal *w)
-{
-    return w->last_index;
-}
-
 uint64_t wal_offset(const struct wal *w)
 {
     return w->offset;

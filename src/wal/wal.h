@@ -164,7 +164,6 @@ MUST_USE int wal_read_range(const struct wal_options *opts, raft_index lo, raft_
 
 /* Text of the failure, "" if none. */
 const char *wal_error(const struct wal *w);
-raft_index wal_last_index(const struct wal *w);
 /* Offset behind the last record in the tail segment, and its sequence number. */
 uint64_t wal_offset(const struct wal *w);
 uint64_t wal_seq(const struct wal *w);

@@ -234,11 +234,6 @@ int wire_compaction_resp_decode(struct slice in, struct wire_compaction_resp *ou
     return err;
 }
 
-size_t wire_field_size(uint32_t field, size_t len)
-{
-    return wire_message_size(field, len);
-}
-
 void wire_append_kv(struct buf *out, uint32_t field, const struct wire_kv *kv)
 {
     if (kv != NULL) {

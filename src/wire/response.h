@@ -80,7 +80,5 @@ void wire_delete_resp_encode(struct buf *out, const struct wire_delete_resp *r);
 void wire_txn_resp_encode(struct buf *out, const struct wire_txn_resp *r);
 /* A KeyValue as sub-message of that field; kv NULL appends nothing. */
 void wire_append_kv(struct buf *out, uint32_t field, const struct wire_kv *kv);
-/* Bytes of tag + length + KeyValue, for a plan that copies it: key values are wire_kv_size long. */
-size_t wire_field_size(uint32_t field, size_t len);
 
 #endif
