@@ -57,6 +57,8 @@ void gotext_size(struct buf *out, uint64_t bytes);
  * \ufffd. */
 void gotext_json_string(struct buf *out, struct slice s);
 
+/* The six bits of a digit of base64.StdEncoding, -1 for any other byte. */
+int gotext_base64_value(uint8_t c);
 /* base64.StdEncoding; decoding skips CR and LF as Go does. */
 void gotext_base64(struct buf *out, struct slice s);
 MUST_USE int gotext_base64_decode(struct slice s, struct buf *out);

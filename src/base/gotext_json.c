@@ -64,7 +64,7 @@ void gotext_base64(struct buf *out, struct slice s)
     }
 }
 
-static int base64_value(uint8_t c)
+int gotext_base64_value(uint8_t c)
 {
     if (c >= 'A' && c <= 'Z') {
         return c - 'A';
@@ -91,7 +91,7 @@ static int take_quantum(struct slice *s, int digits[4], int *count)
         if (c == '\r' || c == '\n') {
             continue;
         }
-        int v = base64_value(c);
+        int v = gotext_base64_value(c);
         if (v < 0) {
             return ERR_MALFORMED;
         }

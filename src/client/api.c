@@ -224,18 +224,9 @@ static int ask_pb(struct cairn_client *c, const char *method, const ProtobufCMes
 /* The end of the range of keys with this prefix, in the scratch arena. */
 static void prefix_range(struct cairn_client *c, struct slice *key, struct slice *end)
 {
-    size_t len = key->len;
-    while (len > 0 && key->data[len - 1] == 0xff) {
-        len--;
-    }
-    *end = slice_make("", 1);
+    *end = wire_prefix_end(*key, arena_alloc(&c->scratch, key->len));
     if (key->len == 0) {
         *key = slice_make("", 1);
-    } else if (len > 0) {
-        uint8_t *to = arena_alloc(&c->scratch, len);
-        memcpy(to, key->data, len);
-        to[len - 1]++;
-        *end = slice_make(to, len);
     }
 }
 

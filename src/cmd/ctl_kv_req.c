@@ -48,17 +48,7 @@ const struct cli_flag ctl_del_flags[] = {
 
 struct slice ctl_prefix_end(struct arena *a, struct slice key)
 {
-    size_t len = key.len;
-    while (len > 0 && key.data[len - 1] == 0xff) {
-        len--;
-    }
-    if (len == 0) {
-        return ZERO_KEY;
-    }
-    uint8_t *end = arena_alloc(a, len);
-    memcpy(end, key.data, len);
-    end[len - 1]++;
-    return slice_make(end, len);
+    return wire_prefix_end(key, arena_alloc(a, key.len));
 }
 
 int ctl_is_serializable(struct slice text, struct slice shown, bool *out, struct ctl_fail *fail)

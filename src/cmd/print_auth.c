@@ -6,6 +6,7 @@
 
 #include "cmd/print_impl.h"
 #include "cmd/print_text.h"
+#include "wire/kv.h"
 #include "wire/pb.h"
 
 enum { PERM_READ = 0, PERM_WRITE = 1, PERM_READWRITE = 2 };
@@ -32,15 +33,24 @@ int print_change(struct printer *p, struct slice raw, const ProtobufCMessage *r,
     return 0;
 }
 
-int print_auth_status(struct printer *p, struct slice raw,
-                      const Etcdserverpb__AuthStatusResponse *r)
+/* The formats of an answer that has neither fields nor a table, but for the simple one. */
+static int print_no_text(struct printer *p, struct slice raw, const ProtobufCMessage *r)
 {
     switch (p->format) {
     case PRINT_PROTOBUF: return print_raw(p, raw);
-    case PRINT_JSON: return json_line(p, &r->base);
+    case PRINT_JSON: return json_line(p, r);
     case PRINT_FIELDS:
-    case PRINT_TABLE: return ERR_UNSUPPORTED;
+    case PRINT_TABLE:
     case PRINT_SIMPLE: break;
+    }
+    return ERR_UNSUPPORTED;
+}
+
+int print_auth_status(struct printer *p, struct slice raw,
+                      const Etcdserverpb__AuthStatusResponse *r)
+{
+    if (p->format != PRINT_SIMPLE) {
+        return print_no_text(p, raw, &r->base);
     }
     buf_printf(p->out, "Authentication Status: %s\nAuthRevision: %" PRIu64 "\n",
                r->enabled ? "true" : "false", r->authrevision);
@@ -50,12 +60,8 @@ int print_auth_status(struct printer *p, struct slice raw,
 int print_user_get(struct printer *p, struct slice raw, const char *user,
                    const Etcdserverpb__AuthUserGetResponse *r)
 {
-    switch (p->format) {
-    case PRINT_PROTOBUF: return print_raw(p, raw);
-    case PRINT_JSON: return json_line(p, &r->base);
-    case PRINT_FIELDS:
-    case PRINT_TABLE: return ERR_UNSUPPORTED;
-    case PRINT_SIMPLE: break;
+    if (p->format != PRINT_SIMPLE) {
+        return print_no_text(p, raw, &r->base);
     }
     buf_printf(p->out, "User: %s\nRoles:", user);
     for (size_t i = 0; i < r->n_roles; i++) {
@@ -68,31 +74,13 @@ int print_user_get(struct printer *p, struct slice raw, const char *user,
 int print_user_list(struct printer *p, struct slice raw,
                     const Etcdserverpb__AuthUserListResponse *r)
 {
-    switch (p->format) {
-    case PRINT_PROTOBUF: return print_raw(p, raw);
-    case PRINT_JSON: return json_line(p, &r->base);
-    case PRINT_FIELDS:
-    case PRINT_TABLE: return ERR_UNSUPPORTED;
-    case PRINT_SIMPLE: break;
+    if (p->format != PRINT_SIMPLE) {
+        return print_no_text(p, raw, &r->base);
     }
     for (size_t i = 0; i < r->n_users; i++) {
         buf_printf(p->out, "%s\n", r->users[i]);
     }
     return 0;
-}
-
-/* End of the range of all keys with this prefix; empty for no such end. */
-static void prefix_end(struct slice key, struct buf *out)
-{
-    buf_append_slice(out, key);
-    while (out->len > 0 && out->data[out->len - 1] == 0xff) {
-        out->len--;
-    }
-    if (out->len > 0) {
-        out->data[out->len - 1]++;
-    } else {
-        buf_append_byte(out, 0);
-    }
 }
 
 static void simple_permission(struct buf *out, const Authpb__Permission *perm)
@@ -115,8 +103,7 @@ static void simple_permission(struct buf *out, const Authpb__Permission *perm)
         buf_append_slice(out, end);
         buf_append_byte(out, ')');
     }
-    prefix_end(key, &prefix);
-    if (key.len > 0 && slice_equal(buf_slice(&prefix), end)) {
+    if (key.len > 0 && slice_equal(wire_prefix_end(key, buf_extend(&prefix, key.len)), end)) {
         buf_append_cstr(out, " (prefix ");
         buf_append_slice(out, key);
         buf_append_byte(out, ')');

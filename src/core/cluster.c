@@ -5,7 +5,7 @@
  * At each start the member publishes its name and client URLs; the leader of a cluster without a
  * version sets it to the level (peer-protocol 6.3, 6.4).  Only then the member is ready.
  */
-#include <string.h>
+#include <stdio.h>
 
 #include "base/log.h"
 #include "core/internal.h"
@@ -46,6 +46,12 @@ static void publish(struct core *c)
     buf_deinit(&body);
 }
 
+/* "3.7", as etcd's log lines have it. */
+static void version_short(struct semver v, char out[SEMVER_TEXT_MAX])
+{
+    (void)snprintf(out, SEMVER_TEXT_MAX, "%u.%u", v.major, v.minor);
+}
+
 static void set_version(struct core *c)
 {
     struct buf body = BUF_INIT;
@@ -53,7 +59,7 @@ static void set_version(struct core *c)
     semver_format(level_rules(c->config.level)->version, version);
     wire_append_bytes(&body, 1, slice_cstr(version));
     c->is_version_proposed = true;
-    version[strlen(version) - 2] = 0; /* "3.7", as etcd's line has it */
+    version_short(level_rules(c->config.level)->version, version);
     log_info("setting up initial cluster version using v3 API",
              LOG_STR("cluster-version", version));
     core_propose_internal(c, WIRE_INTERNAL_CLUSTER_VERSION_SET, buf_slice(&body));
@@ -97,8 +103,7 @@ void core_applied_result(struct core *c, const struct core_request *r,
     }
     if (res->version_changed) {
         char version[SEMVER_TEXT_MAX];
-        semver_format(apply_cluster_version(c->apply), version);
-        version[strlen(version) - 2] = 0; /* "3.7", as etcd's line has it */
+        version_short(apply_cluster_version(c->apply), version);
         log_info("cluster version is updated", LOG_STR("cluster-version", version));
     }
     if (res->version_lowered) {

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include "base/gotext.h"
+
 static const char hex_upper[] = "0123456789ABCDEF";
 static const char hex_lower[] = "0123456789abcdef";
 
@@ -145,20 +147,6 @@ enum grpc_code grpc_code_from_http(int status)
 /* ---- base64 -----------------------------------------------------------------------------------
  */
 
-static int base64_value(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 static struct slice base64_unpad(struct slice s)
 {
     for (int i = 0; i < 2 && s.len % 4 == 0 && s.len > 0 && s.data[s.len - 1] == '='; i++) {
@@ -174,7 +162,7 @@ int grpc_base64_decode(struct buf *out, struct slice s, size_t *out_bad_at)
 {
     s = base64_unpad(s);
     for (size_t i = 0; i < s.len; i++) {
-        if (base64_value(s.data[i]) < 0) {
+        if (gotext_base64_value(s.data[i]) < 0) {
             *out_bad_at = i;
             return ERR_MALFORMED;
         }
@@ -186,7 +174,7 @@ int grpc_base64_decode(struct buf *out, struct slice s, size_t *out_bad_at)
     uint32_t bits = 0;
     unsigned have = 0;
     for (size_t i = 0; i < s.len; i++) {
-        bits = bits << 6 | (uint32_t)base64_value(s.data[i]);
+        bits = bits << 6 | (uint32_t)gotext_base64_value(s.data[i]);
         have += 6;
         if (have >= 8) {
             have -= 8;

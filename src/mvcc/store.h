@@ -78,7 +78,7 @@ MUST_USE int write_delete(struct mvcc_store *s, const struct wire_delete_req *re
                           const struct mvcc_values *v, struct buf *body);
 /* Bytes that write_put / write_delete will append. */
 size_t write_put_body_size(const struct mvcc_store *s, const struct wire_put_req *req);
-uint64_t write_delete_body_size(const struct mvcc_store *s, const struct wire_delete_req *req);
+uint64_t write_delete_body_size(struct keysum sum, bool prev_kv);
 /* Keys that a delete would delete now, and their bytes as repeated field. */
 struct keysum write_range_sum(const struct mvcc_store *s, const struct keyrange *r);
 MUST_USE int write_put_need(const struct mvcc_store *s, const struct wire_put_req *req,

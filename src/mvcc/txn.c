@@ -400,10 +400,11 @@ static int delete_run(struct run *r, const struct wire_delete_req *req)
 {
     struct mvcc_store *s = r->store;
     struct keyrange range = keyrange_make(req->key, req->range_end);
-    bool is_changed = s->txn_sub > 0 || write_range_sum(s, &range).count > 0;
+    struct keysum sum = write_range_sum(s, &range);
+    bool is_changed = s->txn_sub > 0 || sum.count > 0;
     bool has_body =
         r->body != NULL && op_begin(r, WIRE_OP_DELETE, is_changed ? s->txn_main : s->current_rev,
-                                    write_delete_body_size(s, req));
+                                    write_delete_body_size(sum, req->prev_kv));
     return write_delete(s, req, r->values, has_body ? r->body : NULL);
 }
 

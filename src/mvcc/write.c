@@ -257,12 +257,10 @@ struct keysum write_range_sum(const struct mvcc_store *s, const struct keyrange 
     return (struct keysum){1, field_size(state.len)};
 }
 
-uint64_t write_delete_body_size(const struct mvcc_store *s, const struct wire_delete_req *req)
+uint64_t write_delete_body_size(struct keysum sum, bool prev_kv)
 {
-    struct keyrange r = keyrange_make(req->key, req->range_end);
-    struct keysum sum = write_range_sum(s, &r);
     uint64_t size = sum.count > 0 ? 1 + varint_len(sum.count) : 0;
-    return size + (req->prev_kv ? sum.bytes : 0);
+    return size + (prev_kv ? sum.bytes : 0);
 }
 
 /* One living key of a range after the other, with its place. */
@@ -362,9 +360,10 @@ int write_delete(struct mvcc_store *s, const struct wire_delete_req *req,
     struct keyrange r = keyrange_make(req->key, req->range_end);
     int result = 0;
     if (body != NULL) {
-        result = body_room(body, write_delete_body_size(s, req));
+        struct keysum sum = write_range_sum(s, &r);
+        result = body_room(body, write_delete_body_size(sum, req->prev_kv));
         if (result == 0) {
-            wire_append_u64(body, FIELD_DELETED, write_range_sum(s, &r).count);
+            wire_append_u64(body, FIELD_DELETED, sum.count);
         }
         if (result == 0 && req->prev_kv) {
             struct prev_arg arg = {v, body};

@@ -219,3 +219,17 @@ void wire_compaction_req_encode(struct buf *out, const struct wire_compaction_re
     wire_append_u64(out, 1, (uint64_t)r->revision);
     wire_append_u64(out, 2, r->physical);
 }
+
+struct slice wire_prefix_end(struct slice prefix, uint8_t *to)
+{
+    size_t len = prefix.len;
+    while (len > 0 && prefix.data[len - 1] == 0xff) {
+        len--;
+    }
+    if (len == 0) {
+        return slice_make("", 1);
+    }
+    memcpy(to, prefix.data, len);
+    to[len - 1]++;
+    return slice_make(to, len);
+}

@@ -22,6 +22,10 @@
 #include "base/buf.h"
 #include "base/slice.h"
 
+/* The end of the range of all keys that begin with prefix, into to (prefix.len bytes): the last
+ * byte that is not 0xff raised by one.  "\0", the open end, when there is none. */
+struct slice wire_prefix_end(struct slice prefix, uint8_t *to);
+
 enum {
     WIRE_TXN_DEPTH_MAX = 100,      /* protobuf's own nesting limit in etcd is 10000; see README */
     WIRE_TXN_ARENA_MAX = 64 << 20, /* memory of one decoded Txn: its smallest op takes 2 bytes here,
