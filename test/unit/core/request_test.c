@@ -13,54 +13,9 @@
 
 #include "apply/apply.h"
 #include "base/limits.h"
-#include "member_fixture.h"
+#include "member_case.h"
 
 enum { WAIT_MS = 60000, TXN_OPS = 100 };
-
-static struct sim_disk *disk;
-static struct member_fixture m;
-
-static int setup(void **state)
-{
-    (void)state;
-    disk = sim_disk_create();
-    member_fixture_init(&m, sim_disk_env(disk));
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    member_fixture_deinit(&m);
-    sim_disk_destroy(disk);
-    return 0;
-}
-
-static void start(void)
-{
-    int err = mf_start(&m);
-    if (err != 0) {
-        fail_msg("start: %s", m.text);
-    }
-}
-
-static void verify_member(void)
-{
-    struct buf why = BUF_INIT;
-    if (mf_verify(&m, &why) != 0) {
-        fail_msg("%s", buf_cstr(&why));
-    }
-    buf_deinit(&why);
-}
-
-static void expect_get(const char *key, const char *want)
-{
-    struct buf out = BUF_INIT;
-    int err = mf_get(&m, key, 0, &out);
-    assert_int_equal(err, want == NULL ? ERR_NOT_FOUND : 0);
-    assert_true(want == NULL || slice_equal_cstr(buf_slice(&out), want));
-    buf_deinit(&out);
-}
 
 /* ---- requests that are not waited for ---- */
 
@@ -233,7 +188,7 @@ static void a_read_sees_what_was_acknowledged(void **state)
     sim_lane_hold(m.sim, ENV_LANE_BACKEND, true);
     submit_put(&put, "k", SLICE_LIT("v"), false);
     expect_reply(&put, 0);
-    expect_get("k", "v");
+    expect_get("k", 0, "v");
     /* What needs the file waits for it. */
     init(&read, CORE_HASH);
     driver_submit(m.driver, &read.req);
@@ -276,7 +231,7 @@ static void an_unreadable_page_is_an_error_not_an_end(void **state)
     mf_die(&m);
     expect_reply(&w, ERR_RPC_STOPPED);
     start();
-    expect_get("k04", "n"); /* it was committed */
+    expect_get("k04", 0, "n"); /* it was committed */
     verify_member();
 }
 
@@ -304,9 +259,9 @@ static void txns(void **state)
                                .failure_count = 1};
     wire_txn_req_encode(&body, &txn);
     assert_int_equal(mf_propose(&m, WIRE_INTERNAL_TXN, buf_slice(&body), &response), 0);
-    expect_get("new", NULL);
-    expect_get("a", NULL);
-    expect_get("c", NULL);
+    expect_get("new", 0, NULL);
+    expect_get("a", 0, NULL);
+    expect_get("c", 0, NULL);
     assert_int_equal(core_rev(driver_core(m.driver)), 5);
     buf_clear(&body);
     del.kind = WIRE_OP_PUT;
@@ -352,7 +307,7 @@ static void applying_stops_for_a_cold_value_and_goes_on_in_order(void **state)
         assert_int_equal(w[i].req.header_rev, 22 + i);
         buf_deinit(&w[i].response);
     }
-    expect_get("k02", "2");
+    expect_get("k02", 0, "2");
 }
 
 static void too_many_requests(void **state)
@@ -394,8 +349,8 @@ static void a_proposal_waits_for_the_leader_with_its_own_bytes(void **state)
     expect_reply(&w[0], 0);
     expect_reply(&w[1], ERR_RPC_CONTEXT_CANCELED);
     expect_reply(&w[2], 0);
-    expect_get("a", "value 0");
-    expect_get("b", "value 2");
+    expect_get("a", 0, "value 0");
+    expect_get("b", 0, "value 2");
 }
 
 /* The file stands still: the tail is bounded, then what is committed waits, then nothing is let in.
@@ -454,8 +409,8 @@ static void nothing_is_appended_behind_a_failed_sync(void **state)
     expect_reply(&w[1], ERR_RPC_STOPPED);
     sim_disk_crash(disk, SIM_CRASH_LOSE_ALL, 1);
     start();
-    expect_get("a", "1");
-    expect_get("c", NULL); /* b, whose sync failed, may be there */
+    expect_get("a", 0, "1");
+    expect_get("c", 0, NULL); /* b, whose sync failed, may be there */
     verify_member();
 }
 
@@ -480,11 +435,11 @@ static void no_room_for_the_database_ends_the_member_in_order(void **state)
     mf_die(&m);
     sim_disk_capacity_set(disk, UINT64_MAX);
     start();
-    expect_get("a", "1");
+    expect_get("a", 0, "1");
     for (unsigned i = 0; i < acked; i++) {
         char key[16];
         (void)snprintf(key, sizeof(key), "k%02u", i);
-        expect_get(key, value);
+        expect_get(key, 0, value);
     }
     verify_member();
 }
@@ -508,7 +463,7 @@ static void no_room_for_a_raft_snapshot(void **state)
     for (unsigned i = 0; i < acked; i++) {
         char key[16];
         (void)snprintf(key, sizeof(key), "k%02u", i);
-        expect_get(key, "v");
+        expect_get(key, 0, "v");
     }
     verify_member();
 }
@@ -526,8 +481,8 @@ static void a_rewritten_file_that_cannot_be_opened_ends_the_member(void **state)
     assert_int_not_equal(mf_put(&m, "b", "1"), 0);
     mf_die(&m);
     start();
-    expect_get("a", "1");
-    expect_get("b", NULL);
+    expect_get("a", 0, "1");
+    expect_get("b", 0, NULL);
     verify_member();
 }
 
@@ -543,7 +498,7 @@ static void a_defrag_without_room_changes_nothing(void **state)
     assert_int_equal(mf_put(&m, "b", "1"), 0);
     sim_disk_capacity_set(disk, UINT64_MAX);
     assert_int_equal(mf_defrag(&m), 0);
-    expect_get("b", "1");
+    expect_get("b", 0, "1");
     verify_member();
 }
 
@@ -590,7 +545,7 @@ static void stopping_waits_for_what_runs_and_answers_all(void **state)
     }
     assert_int_equal(mf_stop(&m), 0);
     start();
-    expect_get("c", "2");
+    expect_get("c", 0, "2");
 }
 
 static void cancelled_tasks_come_back_once(void **state)
@@ -708,7 +663,7 @@ static void segments_are_cut_and_purged(void **state)
     assert_true(segments() <= 4);
     mf_die(&m);
     start();
-    expect_get("k", value);
+    expect_get("k", 0, value);
     verify_member();
 }
 
@@ -769,8 +724,8 @@ static void f4_received_database_is_put_in_place(void **state)
     (void)state;
     uint64_t index = make_received_database();
     start();
-    expect_get("old", "1");
-    expect_get("new", "1");
+    expect_get("old", 0, "1");
+    expect_get("new", 0, "1");
     assert_int_equal(core_rev(driver_core(m.driver)), 22);
     struct core_status st;
     core_status(driver_core(m.driver), &st);
@@ -779,7 +734,7 @@ static void f4_received_database_is_put_in_place(void **state)
     assert_int_equal(mf_put(&m, "more", "1"), 0);
     mf_die(&m);
     start();
-    expect_get("more", "1");
+    expect_get("more", 0, "1");
 }
 
 static void f5_without_it_the_start_is_refused(void **state)

@@ -302,6 +302,29 @@ static void test_utf8(void **state)
     }
 }
 
+static void test_prefix_end(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slice prefix, end;
+    } rows[] = {
+        {SLICE_LIT("a"), SLICE_LIT("b")},
+        {SLICE_LIT("ab"), SLICE_LIT("ac")},
+        {SLICE_LIT("a\xff"), SLICE_LIT("b")},
+        {SLICE_LIT("a\xff\xff"), SLICE_LIT("b")},
+        {SLICE_LIT("\xff\xff"), SLICE_LIT("\0")},
+        {SLICE_LIT(""), SLICE_LIT("\0")},
+        {SLICE_LIT("a\xff"
+                   "b"),
+         SLICE_LIT("a\xff"
+                   "c")},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        uint8_t to[8];
+        assert_true(slice_equal(wire_prefix_end(rows[i].prefix, to), rows[i].end));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_group_depth),
         cmocka_unit_test(test_append),
         cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_prefix_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
