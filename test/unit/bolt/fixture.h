@@ -16,6 +16,7 @@
 
 #include "base/prng.h"
 #include "bolt/bolt.h"
+#include "bolt/db.h"
 #include "sim/disk.h"
 
 static inline int fixture_open(struct sim_disk *d, bool read_only, uint32_t page_size, char *text,
@@ -79,6 +80,7 @@ static inline void fixture_check_clean(struct bolt_db *db)
     if (fixture_check(db, &text) != 0) {
         fail_msg("check: %s", buf_cstr(&text));
     }
+    cache_check(&db->cache);
     buf_deinit(&text);
 }
 
