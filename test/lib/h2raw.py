@@ -172,7 +172,7 @@ class Peer:
 
     def answer(self, sid):
         """(header block bytes of all HEADERS of the stream, body) once the stream is ended; a reset fails."""
-        heads, body = b'', b''
+        heads, body = b'', bytearray()
         while True:
             f = self.read()
             assert f is not None, 'the connection was closed'
@@ -181,9 +181,10 @@ class Peer:
                 continue
             assert kind != RST, 'reset with ' + str(int.from_bytes(payload, 'big'))
             heads += payload if kind in (HEADERS, CONT) else b''
-            body += payload if kind == DATA else b''
+            if kind == DATA:
+                body += payload
             if kind in (DATA, HEADERS) and flags & END_STREAM:
-                return heads, body
+                return heads, bytes(body)
 
     def close(self):
         self.s.close()
