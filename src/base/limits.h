@@ -51,4 +51,12 @@
 #define LIMIT_HTTP1_BODY_BYTES (4u << 20)
 #define LIMIT_HEADER_TIMEOUT_MS 300000 /* request headers, as etcd: 5 min */
 
+/* TLS. */
+#define LIMIT_TLS_HANDSHAKE_MS 10000 /* as etcd; then the connection is closed */
+#define LIMIT_TLS_HANDSHAKES 4096    /* under way at once on a loop: above, the oldest is closed */
+#define LIMIT_TLS_HANDSHAKES_TURN 16 /* flights worked on in one turn of the loop */
+#define LIMIT_TLS_FILE_BYTES (4u << 20)
+#define LIMIT_TLS_KEPT_CERTS 1024 /* certificates of live peers that a reload looks at */
+#define LIMIT_TLS_RELOAD_MS 1000  /* between looks at the files */
+
 #endif

@@ -45,12 +45,38 @@ static int listen_one(struct server *s, const char *url, const struct rpc_listen
     return err;
 }
 
+static void refused_close(void *arg, int err)
+{
+    (void)arg;
+    (void)err;
+}
+
 static void refuse_conn(void *arg, struct env_conn *conn)
 {
-    static const struct env_conn_events none = {0};
+    static const struct env_conn_events none = {.on_close = refused_close};
     (void)arg;
     conn->events = &none;
     conn->ops->close(conn, 0);
+}
+
+struct url_mix {
+    bool has_plain, has_tls;
+    bool is_first; /* of the URLs with its address */
+};
+
+static struct url_mix mix_of(const struct server_urls *urls, size_t at)
+{
+    struct url_mix mix = {.is_first = true};
+    for (size_t i = 0; i < urls->count; i++) {
+        enum url_scheme scheme = url_scheme_of(urls->items[i]);
+        bool is_tls = scheme == URL_HTTPS || scheme == URL_UNIXS;
+        if (slice_equal(url_address(urls->items[i]), url_address(urls->items[at]))) {
+            mix.has_plain |= !is_tls;
+            mix.has_tls |= is_tls;
+            mix.is_first &= i >= at;
+        }
+    }
+    return mix;
 }
 
 static int bind_urls(struct env *env, const struct server_config *config,
@@ -61,6 +87,9 @@ static int bind_urls(struct env *env, const struct server_config *config,
     int err = 0;
     for (size_t i = 0; err == 0 && i < urls->count; i++) {
         struct buf addr = BUF_INIT;
+        if (!mix_of(urls, i).is_first) {
+            continue;
+        }
         const char *a = listen_address(urls->items[i], &addr);
         err = env->net->ops->listen(env->net, a, &lo, refuse_conn, NULL, &out[i]);
         if (err != 0) {
@@ -92,12 +121,20 @@ int server_probe_listen(struct env *env, const struct server_config *config,
     return err;
 }
 
+/* http and https of the same address are one listener: the first bytes decide. */
 static int listen_urls(struct server *s, const struct server_urls *urls,
-                       const struct rpc_listen_options *lo, char *text)
+                       const struct rpc_listen_options *lo, const struct rpc_tls_factory *tls,
+                       char *text)
 {
     int err = 0;
     for (size_t i = 0; err == 0 && i < urls->count; i++) {
-        err = listen_one(s, urls->items[i], lo, text);
+        struct rpc_listen_options one = *lo;
+        struct url_mix mix = mix_of(urls, i);
+        one.has_plain = mix.has_plain;
+        one.tls = mix.has_tls ? tls : NULL;
+        if (mix.is_first) {
+            err = listen_one(s, urls->items[i], &one, text);
+        }
     }
     return err;
 }
@@ -107,7 +144,6 @@ static int listen_all(struct server *s, char *text)
     bool is_split = s->config.client_http_urls.count > 0;
     struct rpc_listen_options lo = {
         .accept = RPC_ACCEPT_GRPC | (is_split ? 0u : (unsigned)RPC_ACCEPT_HTTP),
-        .has_plain = true,
         .http_filter = gateway_filter,
         .http_extra_headers = gateway_cors_headers,
         .arg = s->gateway,
@@ -116,17 +152,17 @@ static int listen_all(struct server *s, char *text)
     lo.handlers = gateway_handlers(s->gateway, &lo.handler_count);
     int err = bind_urls(s->env, &s->config, &s->config.peer_urls, s->peer_listeners, text);
     if (err == 0) {
-        err = listen_urls(s, &s->config.client_urls, &lo, text);
+        err = listen_urls(s, &s->config.client_urls, &lo, s->config.client_tls, text);
     }
     lo.accept = RPC_ACCEPT_HTTP;
     if (err == 0) {
-        err = listen_urls(s, &s->config.client_http_urls, &lo, text);
+        err = listen_urls(s, &s->config.client_http_urls, &lo, s->config.client_http_tls, text);
     }
     lo.handlers = gateway_metrics_handlers(s->gateway, &lo.handler_count);
     lo.http_filter = NULL;
     lo.http_extra_headers = NULL;
     if (err == 0) {
-        err = listen_urls(s, &s->config.metrics_urls, &lo, text);
+        err = listen_urls(s, &s->config.metrics_urls, &lo, s->config.metrics_tls, text);
     }
     return err;
 }
@@ -143,15 +179,32 @@ static void close_peer_listeners(struct server *s)
 
 /* ---- what the driver says ---- */
 
+static void log_serving_urls(const struct server *s, const struct server_urls *urls,
+                             const char *traffic, size_t *listener)
+{
+    for (size_t i = 0; i < urls->count; i++) {
+        struct url_mix mix = mix_of(urls, i);
+        if (!mix.is_first) {
+            continue;
+        }
+        const char *address = rpc_listener_name(s->listeners[(*listener)++]);
+        if (mix.has_plain) {
+            log_info("serving client traffic insecurely; this is strongly discouraged!",
+                     LOG_STR("traffic", traffic), LOG_STR("address", address));
+        }
+        if (mix.has_tls) {
+            log_info("serving client traffic securely", LOG_STR("traffic", traffic),
+                     LOG_STR("address", address));
+        }
+    }
+}
+
 static void log_serving(const struct server *s)
 {
-    size_t grpc = s->config.client_urls.count, http = s->config.client_http_urls.count;
-    for (size_t i = 0; i < grpc + http; i++) {
-        const char *traffic = i >= grpc ? "http" : http > 0 ? "grpc" : "grpc+http";
-        log_info("serving client traffic insecurely; this is strongly discouraged!",
-                 LOG_STR("traffic", traffic),
-                 LOG_STR("address", rpc_listener_name(s->listeners[i])));
-    }
+    size_t listener = 0;
+    bool is_split = s->config.client_http_urls.count > 0;
+    log_serving_urls(s, &s->config.client_urls, is_split ? "grpc" : "grpc+http", &listener);
+    log_serving_urls(s, &s->config.client_http_urls, "http", &listener);
 }
 
 static void notify_init(void)
@@ -180,7 +233,7 @@ static void on_ready(void *arg)
 
 static void finish_maybe(struct server *s)
 {
-    if (s->is_rpc_stopped && s->is_driver_stopped) {
+    if (s->is_rpc_stopped && s->is_driver_stopped && s->is_tls_stopped) {
         s->on_end(s->arg, s->is_fatal ? 1 : 0);
     }
 }
@@ -196,6 +249,13 @@ static void on_rpc_stopped(void *arg)
 {
     struct server *s = arg;
     s->is_rpc_stopped = true;
+    finish_maybe(s);
+}
+
+static void on_tls_stopped(void *arg)
+{
+    struct server *s = arg;
+    s->is_tls_stopped = true;
     finish_maybe(s);
 }
 
@@ -242,8 +302,16 @@ void server_stop(struct server *s)
         rpc_listener_close(s->listeners[i]);
     }
     s->listener_count = 0;
+    server_tls_watch_stop(&s->tls_watch, on_tls_stopped, s);
     driver_stop(s->driver);
     rpc_server_stop(s->rpc, SERVER_GRACE_MS, on_rpc_stopped, s);
+}
+
+void server_reload(struct server *s)
+{
+    if (s->tls_watch.tls != NULL) {
+        server_tls_watch_ask(&s->tls_watch);
+    }
 }
 
 /* ---- life ---- */
@@ -319,6 +387,9 @@ int server_create(struct env *env, const struct server_config *config,
         close_all(s);
         server_destroy(s);
         return err;
+    }
+    if (s->config.tls != NULL) {
+        server_tls_watch_start(&s->tls_watch, env, s->config.tls);
     }
     driver_start(s->driver);
     *out = s;
