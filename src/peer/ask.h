@@ -29,10 +29,10 @@ struct peer_answer {
 struct peer_question {
     struct env *env;
     const struct rpc_tls_factory *tls;
-    const struct strs *urls; /* copied */
-    const char *method;      /* "GET", "POST": static */
-    const char *path;        /* copied */
-    struct slice body;       /* copied */
+    const struct strs *urls;  /* copied */
+    const char *method;       /* "GET", "POST": static */
+    const char *path;         /* copied */
+    struct slice body;        /* copied */
     const char *content_type; /* static; NULL: none */
     uint64_t cluster_id;      /* sent when not 0 */
     struct slice token;       /* Authorization; copied; empty: none */

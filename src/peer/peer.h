@@ -146,11 +146,11 @@ struct peer_status {
     uint64_t id;
     bool is_remote;
     bool is_active;
-    uint64_t active_since_ms; /* env_mono_ms; 0: not active */
-    struct semver version;    /* last X-Server-Version heard; none: not heard yet */
+    uint64_t active_since_ms;             /* env_mono_ms; 0: not active */
+    struct semver version;                /* last X-Server-Version heard; none: not heard yet */
     bool can_send[PEER_CHANNEL_COUNT];    /* its GET is attached here */
     bool can_receive[PEER_CHANNEL_COUNT]; /* our GET is answered */
-    uint64_t rtt_ns;          /* of the last probe; 0: none */
+    uint64_t rtt_ns;                      /* of the last probe; 0: none */
     bool is_probe_ok;
     struct peer_stats stats;
 };
@@ -159,7 +159,8 @@ struct peer_status {
 MUST_USE int peer_status(const struct peer_transport *t, uint64_t id, struct peer_status *out);
 /* Ascending ids; how many there are; writes at most max. */
 size_t peer_statuses(const struct peer_transport *t, struct peer_status *out, size_t max);
-/* env_mono_ms, or 0 when it is not active now (guards of reconfiguration, choice of a transferee). */
+/* env_mono_ms, or 0 when it is not active now (guards of reconfiguration, choice of a transferee).
+ */
 uint64_t peer_active_since_ms(const struct peer_transport *t, uint64_t id);
 /* The peer's URLs; NULL when unknown. */
 const struct strs *peer_urls(const struct peer_transport *t, uint64_t id);
