@@ -56,9 +56,9 @@ int peer_hex_parse(struct slice text, uint64_t *out)
     }
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
-        unsigned d = c >= '0' && c <= '9'   ? c - '0'
-                     : c >= 'a' && c <= 'f' ? c - 'a' + 10U
-                     : c >= 'A' && c <= 'F' ? c - 'A' + 10U
+        unsigned d = c >= '0' && c <= '9'   ? c - (unsigned)'0'
+                     : c >= 'a' && c <= 'f' ? c - (unsigned)'a' + 10
+                     : c >= 'A' && c <= 'F' ? c - (unsigned)'A' + 10
                                             : 16U;
         if (d == 16 || v >> 60 != 0) {
             return ERR_MALFORMED;
