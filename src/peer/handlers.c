@@ -13,10 +13,11 @@
 /* ---- answers ----------------------------------------------------------------------------------
  */
 
-void peer_answer_text(struct peer_transport *t, struct rpc_http_req *req, int status,
-                      const char *text, bool has_cluster)
+enum { TEXT_HEADERS_MAX = 4 };
+
+static size_t text_headers(const struct peer_transport *t, const struct rpc_http_req *req,
+                           bool has_cluster, struct rpc_http_header headers[TEXT_HEADERS_MAX])
 {
-    struct rpc_http_header headers[5];
     size_t n = 0;
     struct slice path = rpc_http_path(req);
     headers[n++] = (struct rpc_http_header){"Content-Type", SLICE_LIT("text/plain; charset=utf-8")};
@@ -28,10 +29,31 @@ void peer_answer_text(struct peer_transport *t, struct rpc_http_req *req, int st
         headers[n++] =
             (struct rpc_http_header){"X-Server-Version", slice_cstr(t->rules->server_version)};
     }
+    return n;
+}
+
+void peer_answer_text(struct peer_transport *t, struct rpc_http_req *req, int status,
+                      const char *text, bool has_cluster)
+{
+    struct rpc_http_header headers[TEXT_HEADERS_MAX];
+    size_t n = text_headers(t, req, has_cluster, headers);
     struct buf body = BUF_INIT;
     buf_append_cstr(&body, text);
     buf_append_byte(&body, '\n');
     rpc_http_respond(req, status, headers, n, buf_slice(&body));
+    buf_deinit(&body);
+}
+
+void peer_answer_cut(struct peer_transport *t, struct rpc_http_req *req, const char *text)
+{
+    struct rpc_http_header headers[TEXT_HEADERS_MAX];
+    size_t n = text_headers(t, req, true, headers);
+    struct buf body = BUF_INIT;
+    buf_append_cstr(&body, text);
+    buf_append_byte(&body, '\n');
+    rpc_http_begin(req, 500, headers, n);
+    rpc_http_write(req, buf_slice(&body));
+    rpc_http_cut(req);
     buf_deinit(&body);
 }
 

@@ -255,6 +255,8 @@ struct peer_transport {
 
 struct peer *peer_find(const struct peer_transport *t, uint64_t id);
 void peer_report_add(struct peer_transport *t, uint64_t id, enum peer_report_kind kind);
+/* Its to and from; both are known even when the type is none of raft's. */
+bool peer_is_for_us(struct peer_transport *t, const struct raft_message *m);
 /* What comes from the network: checks from and to, then on_message.  ERR_MISMATCH: not for us, or
  * from a removed member. */
 MUST_USE int peer_deliver(struct peer_transport *t, const struct raft_message *m);
@@ -267,6 +269,9 @@ void peer_handlers_init(struct peer_transport *t);
 /* "text\n" with the cluster header (has_cluster) as text/plain. */
 void peer_answer_text(struct peer_transport *t, struct rpc_http_req *req, int status,
                       const char *text, bool has_cluster);
+/* 500, the connection ends behind the text without the end of the body: what etcd does with a
+ * message that it does not take. */
+void peer_answer_cut(struct peer_transport *t, struct rpc_http_req *req, const char *text);
 /* 405 with Allow. */
 void peer_answer_method(struct rpc_http_req *req, const char *allowed);
 /* Method, version and cluster.  False: answered. */

@@ -20,12 +20,17 @@ static void post_free(struct post_in *in)
     mem_free(in);
 }
 
-static void post_answer(struct post_in *in, int status, const char *text)
+/* text: of a 400; NULL: the message was not taken. */
+static void post_refuse(struct post_in *in, const char *text)
 {
     struct rpc_http_req *req = in->req;
     struct peer_transport *t = in->transport;
     post_free(in);
-    peer_answer_text(t, req, status, text, true);
+    if (text != NULL) {
+        peer_answer_text(t, req, 400, text, true);
+    } else {
+        peer_answer_cut(t, req, "error processing raft message");
+    }
 }
 
 void peer_post_in_request(void *arg, struct rpc_http_req *req)
@@ -49,7 +54,7 @@ void peer_post_in_body(void *arg, struct rpc_http_req *req, struct slice bytes)
     if (in->body.len + bytes.len > LIMIT_PEER_POST_BYTES ||
         t->bodies_bytes + bytes.len > LIMIT_PEER_BODIES_BYTES ||
         buf_try_reserve(&in->body, bytes.len) != 0) {
-        post_answer(in, 400, "error reading raft message");
+        post_refuse(in, "error reading raft message");
         return;
     }
     buf_append_slice(&in->body, bytes);
@@ -62,8 +67,8 @@ static int message_take(struct post_in *in)
     struct peer_decoded d;
     peer_decoded_init(&d);
     int err = peer_message_decode(buf_slice(&in->body), &d);
-    if (err == ERR_UNSUPPORTED) {
-        err = 0; /* local types of etcd's raft: nothing to do */
+    if (err == ERR_UNSUPPORTED) { /* local types of etcd's raft: nothing to do */
+        err = peer_is_for_us(in->transport, &d.m) ? 0 : ERR_MISMATCH;
     } else if (err != 0) {
         err = ERR_CORRUPT;
     } else if (d.m.type == RAFT_MSG_SNAP) {
@@ -98,12 +103,12 @@ void peer_post_in_end(void *arg, struct rpc_http_req *req)
     in->req = req;
     if (err == ERR_CORRUPT) {
         log_warn("failed to unmarshal Raft message", LOG_STR("remote-addr", rpc_http_peer(req)));
-        post_answer(in, 400, "error unmarshalling raft message");
+        post_refuse(in, "error unmarshalling raft message");
     } else if (err == ERR_MISMATCH || err == ERR_CLOSED || err == ERR_MALFORMED ||
                err == ERR_INVALID || err == ERR_NOMEM) {
         log_warn("failed to process Raft message", LOG_STR("remote-addr", rpc_http_peer(req)),
                  LOG_ERR(err));
-        post_answer(in, 500, "error processing raft message");
+        post_refuse(in, NULL);
     } else {
         count(t, req, in->body.len);
         post_free(in);
@@ -123,7 +128,7 @@ void peer_posts_in_stop(struct peer_transport *t)
     LIST_FOREACH (&t->posts_in, n) {
         struct post_in *in = LIST_ENTRY(n, struct post_in, node);
         if (in->req != NULL) {
-            post_answer(in, 500, "error processing raft message");
+            post_refuse(in, NULL);
         }
     }
 }

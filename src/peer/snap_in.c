@@ -226,7 +226,8 @@ static void head_decode(struct snap_in *in)
         err = ERR_MALFORMED;
     }
     if (err != 0) {
-        refuse(in, 400, "failed to decode raft message", err_text(err));
+        refuse(in, 400, "failed to decode raft message",
+               err == ERR_MALFORMED ? "unexpected EOF" : err_text(err));
         return;
     }
     const char *why = head_check(in);

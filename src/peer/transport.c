@@ -317,12 +317,17 @@ void peer_send(struct peer_transport *t, const struct raft_message *messages, si
 /* ---- receiving --------------------------------------------------------------------------------
  */
 
+bool peer_is_for_us(struct peer_transport *t, const struct raft_message *m)
+{
+    return m->to == t->local_id && !t->events->is_removed(t->arg, m->from);
+}
+
 int peer_deliver(struct peer_transport *t, const struct raft_message *m)
 {
     if (t->is_stopped) {
         return ERR_CLOSED;
     }
-    if (m->to != t->local_id || t->events->is_removed(t->arg, m->from)) {
+    if (!peer_is_for_us(t, m)) {
         return ERR_MISMATCH;
     }
     return t->events->on_message(t->arg, m);

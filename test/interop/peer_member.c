@@ -42,7 +42,44 @@ static void version(void *arg, struct buf *out)
     buf_printf(out, "{\"etcdserver\":\"%s\",\"etcdcluster\":\"%s\"}", rules->server_version, text);
 }
 
-static const struct peer_pages pages = {.members = members, .version = version};
+static void promote(void *arg, uint64_t id, struct slice token, struct peer_request *r)
+{
+    (void)arg;
+    (void)id;
+    (void)token;
+    peer_request_fail(r, ERR_RPC_MEMBER_NOT_FOUND);
+}
+
+static void lease_renew(void *arg, int64_t lease_id, struct peer_request *r)
+{
+    (void)arg;
+    (void)lease_id;
+    peer_request_fail(r, ERR_RPC_LEASE_NOT_FOUND);
+}
+
+static void lease_ttl(void *arg, int64_t lease_id, bool wants_keys, struct peer_request *r)
+{
+    (void)arg;
+    (void)lease_id;
+    (void)wants_keys;
+    peer_request_fail(r, ERR_RPC_LEASE_NOT_FOUND);
+}
+
+static void hash_kv(void *arg, int64_t rev, struct peer_request *r)
+{
+    (void)arg;
+    (void)rev;
+    peer_request_fail(r, ERR_RPC_FUTURE_REV);
+}
+
+static const struct peer_pages pages = {
+    .members = members,
+    .version = version,
+    .promote = promote,
+    .hash_kv = hash_kv,
+    .lease_renew = lease_renew,
+    .lease_ttl = lease_ttl,
+};
 
 struct watch {
     struct env *env;

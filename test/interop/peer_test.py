@@ -215,6 +215,12 @@ def refusals(t, version):
         ('POST', '/raft/snapshot', {'body': b''}), ('POST', '/raft/snapshot', {'body': b'abc'}),
         ('POST', '/raft/snapshot', {'body': b'\xff' * 8}),
         ('POST', '/raft/snapshot', {'body': snap}),
+        ('POST', '/members/promote/x', {}), ('POST', '/members/promote/77', {}),
+        ('POST', '/leases', {'body': b'\xff'}), ('POST', '/leases', {'body': b'\x08\x63'}),
+        ('POST', '/leases/internal', {'body': b'\x0a\x02\x08\x63'}),
+        ('GET', '/members/hashkv', {'body': b'{"revision":99999}'}),
+        ('GET', '/members/hashkv', {'body': b'{'}),
+        ('GET', '/members/hashkv', {'body': b'{}', 'X_Etcd_Cluster_ID': 'abc'}),
     ]
     different = []
     for method, path, more in cases:
