@@ -203,6 +203,8 @@ enum peer_report_kind {
     PEER_REPORT_SNAPSHOT_OK,
     PEER_REPORT_SNAPSHOT_FAILED,
     PEER_REPORT_REMOVED,
+    PEER_REPORT_ACTIVE,
+    PEER_REPORT_INACTIVE,
 };
 
 struct peer_report {
@@ -224,6 +226,7 @@ struct peer_transport {
     struct buf urls_text; /* a,b */
     char *snap_dir;
     uint64_t dial_timeout_ms;
+    int (*snapshot_check)(struct env_disk *disk, const char *path, raft_index index);
     const struct rpc_tls_factory *tls;
     const struct peer_events *events;
     const struct peer_pages *pages;

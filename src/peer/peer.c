@@ -91,6 +91,7 @@ void peer_activate(struct peer *p)
     uint64_t now = env_mono_ms(p->transport->env);
     p->active_since_ms = now == 0 ? 1 : now;
     p->was_inactive_told = false;
+    peer_report_add(p->transport, p->id, PEER_REPORT_ACTIVE);
     log_info("peer became active", LOG_STR("peer-id", p->hex));
 }
 
@@ -99,6 +100,7 @@ void peer_deactivate(struct peer *p, const char *action, int err)
     if (p->active_since_ms != 0) {
         p->active_since_ms = 0;
         p->stats.disconnects++;
+        peer_report_add(p->transport, p->id, PEER_REPORT_INACTIVE);
     } else if (p->was_inactive_told) {
         return;
     }

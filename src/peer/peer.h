@@ -32,7 +32,7 @@
 #define PEER_PEER_H
 
 #include "env/env.h"
-#include "member/strs.h"
+#include "member/member.h"
 #include "raft/types.h"
 #include "rpc/http.h"
 #include "rpc/tls.h"
@@ -59,6 +59,8 @@ struct peer_events {
     /* Reports for raft: something for this member was dropped, or may not have arrived. */
     void (*on_unreachable)(void *arg, uint64_t id);
     void (*on_snapshot_status)(void *arg, uint64_t id, bool has_failed);
+    /* On each change; peers begin as not active. */
+    void (*on_active)(void *arg, uint64_t id, bool is_active);
     /* Another member says that this one was removed for good: it must stop. Once. */
     void (*on_removed)(void *arg);
 };
@@ -70,9 +72,12 @@ struct peer_config {
     uint64_t local_id;
     uint64_t cluster_id;
     enum level level;
-    const struct strs *urls;           /* advertised peer URLs, sorted; copied */
-    const char *snap_dir;              /* copied */
-    uint32_t election_ms;              /* dial timeout = 1 s + this */
+    const struct strs *urls; /* advertised peer URLs, sorted; copied */
+    const char *snap_dir;    /* copied */
+    uint32_t election_ms;    /* dial timeout = 1 s + this */
+    /* On a work thread, before on_snapshot: may this database be used?  An error refuses it and the
+     * file goes.  NULL: not looked at. */
+    int (*snapshot_check)(struct env_disk *disk, const char *path, raft_index index);
     const struct rpc_tls_factory *tls; /* for https:// and unixs://; NULL: such URLs fail */
     const struct peer_events *events;
     const struct peer_pages *pages; /* NULL: those paths are 404 */
@@ -102,6 +107,8 @@ void peer_add(struct peer_transport *t, uint64_t id, const struct strs *urls);
 void peer_remote_add(struct peer_transport *t, uint64_t id, const struct strs *urls);
 void peer_update(struct peer_transport *t, uint64_t id, const struct strs *urls);
 void peer_remove(struct peer_transport *t, uint64_t id);
+/* The peers are all members of ms but this one; remotes that are not in it stay. */
+void peer_members_set(struct peer_transport *t, const struct membership *ms);
 
 /* ---- sending ---- */
 

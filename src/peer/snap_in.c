@@ -57,6 +57,23 @@ static int write_busy(struct snap_in *in)
     return err != 0 ? err : snap_db_write(&in->writer, buf_slice(&in->busy));
 }
 
+static void commit(struct snap_in *in)
+{
+    const struct peer_transport *t = in->transport;
+    raft_index index = in->message.snapshot.meta.index;
+    in->err = snap_db_commit(&in->writer, index);
+    in->is_begun = false;
+    if (in->err == 0 && t->snapshot_check != NULL) {
+        char *path = snap_db_path(t->snap_dir, index);
+        in->err = t->snapshot_check(t->env->disk, path, index);
+        if (in->err != 0) {
+            (void)t->env->disk->ops->unlink(t->env->disk, path);
+        }
+        mem_free(path);
+    }
+    in->is_committed = in->err == 0;
+}
+
 static void job_run(struct env_job *job)
 {
     struct snap_in *in = container_of(job, struct snap_in, job);
@@ -67,9 +84,7 @@ static void job_run(struct env_job *job)
         snap_db_abort(&in->writer);
         in->is_begun = false;
     } else if (in->must_commit && in->err == 0) {
-        in->err = snap_db_commit(&in->writer, in->message.snapshot.meta.index);
-        in->is_begun = false;
-        in->is_committed = in->err == 0;
+        commit(in);
     }
 }
 

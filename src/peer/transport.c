@@ -43,6 +43,8 @@ static void report_tell(struct peer_transport *t, const struct peer_report *r)
     case PEER_REPORT_SNAPSHOT_OK: t->events->on_snapshot_status(t->arg, r->id, false); break;
     case PEER_REPORT_SNAPSHOT_FAILED: t->events->on_snapshot_status(t->arg, r->id, true); break;
     case PEER_REPORT_REMOVED: t->events->on_removed(t->arg); break;
+    case PEER_REPORT_ACTIVE: t->events->on_active(t->arg, r->id, true); break;
+    case PEER_REPORT_INACTIVE: t->events->on_active(t->arg, r->id, false); break;
     }
 }
 
@@ -154,6 +156,7 @@ struct peer_transport *peer_transport_create(const struct peer_config *config)
     t->rules = level_rules(config->level);
     t->snap_dir = mem_strdup(config->snap_dir);
     t->dial_timeout_ms = PEER_DIAL_EXTRA_MS + (uint64_t)config->election_ms;
+    t->snapshot_check = config->snapshot_check;
     t->tls = config->tls;
     t->events = config->events;
     t->pages = config->pages;
@@ -287,6 +290,28 @@ void peer_remove(struct peer_transport *t, uint64_t id)
     list_push_back(&t->dead, &p->node);
     peer_stop(p);
     turn_want(t);
+}
+
+void peer_members_set(struct peer_transport *t, const struct membership *ms)
+{
+    LIST_FOREACH (&t->peers, n) {
+        struct peer *p = LIST_ENTRY(n, struct peer, node);
+        if (!p->is_remote && membership_find(ms, p->id) == NULL) {
+            peer_remove(t, p->id);
+        }
+    }
+    for (size_t i = 0; i < ms->count; i++) {
+        const struct member *m = &ms->members[i];
+        const struct peer *p = peer_find(t, m->id);
+        if (m->id == t->local_id) {
+            continue;
+        }
+        if (p == NULL || p->is_remote) {
+            peer_add(t, m->id, &m->peer_urls);
+        } else {
+            peer_update(t, m->id, &m->peer_urls);
+        }
+    }
 }
 
 /* ---- sending ----------------------------------------------------------------------------------

@@ -288,6 +288,14 @@ static void on_snapshot_status(void *arg, uint64_t id, bool has_failed)
         &(struct raft_event){.type = RAFT_EV_SNAPSHOT_STATUS, .member = id, .failed = has_failed});
 }
 
+static void on_active(void *arg, uint64_t id, bool is_active)
+{
+    struct peer_node *n = arg;
+    (void)id;
+    n->active_reports += is_active ? 1 : 0;
+    n->inactive_reports += is_active ? 0 : 1;
+}
+
 static void on_removed(void *arg)
 {
     ((struct peer_node *)arg)->told_removed++;
@@ -299,6 +307,7 @@ static const struct peer_events peer_node_events = {
     .is_removed = is_removed,
     .on_unreachable = on_unreachable,
     .on_snapshot_status = on_snapshot_status,
+    .on_active = on_active,
     .on_removed = on_removed,
 };
 

@@ -45,7 +45,8 @@ struct peer_node {
     uint64_t leader;
     uint64_t removed[16];
     size_t removed_count;
-    unsigned unreachables, snapshots_ok, snapshots_failed, snapshots_in, told_removed;
+    unsigned unreachables, snapshots_ok, snapshots_failed, snapshots_in, told_removed,
+        active_reports, inactive_reports;
     bool is_deferred;
     bool is_stopped;
     bool rpc_stopped;
