@@ -214,6 +214,10 @@ static void on_request(struct core *c, struct core_request *r)
     case CORE_HASH_KV:
     case CORE_VIEW:
     case CORE_DEFRAG: core_task_start(c, r); break;
+    case CORE_CATCH_UP:
+    case CORE_CONF_CHANGE:
+    case CORE_TRANSFER_LEADER:
+    case CORE_RAISE_LEVEL: core_reply(c, r, ERR_RPC_NOT_CAPABLE); break;
     }
 }
 
@@ -260,8 +264,9 @@ static void on_stop(struct core *c)
     reply_all(c, &c->physical, ERR_RPC_STOPPED);
 }
 
-void core_step(struct core *c, const struct core_event *ev)
+int core_step(struct core *c, const struct core_event *ev)
 {
+    int err = 0;
     ensure(ev->now_ms >= c->now_ms);
     c->now_ms = ev->now_ms;
     c->messages = NULL;
@@ -278,13 +283,21 @@ void core_step(struct core *c, const struct core_event *ev)
     case CORE_EV_JOB_DONE: on_job_done(c, ev->job); break;
     case CORE_EV_MESSAGE:
         rev = (struct raft_event){.type = RAFT_EV_MESSAGE, .message = ev->message};
-        if (raft_step(c->raft, &rev) == ERR_CORRUPT) {
+        err = raft_step(c->raft, &rev);
+        if (err == ERR_CORRUPT) {
             core_fail(c, ERR_CORRUPT, "the own log contradicts what the cluster committed");
         }
         break;
+    case CORE_EV_SNAPSHOT:
+    case CORE_EV_INSTALLED:
+    case CORE_EV_UNREACHABLE:
+    case CORE_EV_SNAPSHOT_STATUS:
+    case CORE_EV_PEER_ACTIVE:
+    case CORE_EV_VERSIONS: break;
     case CORE_EV_NO_SPACE: c->is_short_of_space = ev->is_short; break;
     case CORE_EV_STOP: on_stop(c); break;
     }
+    return err;
 }
 
 /* Everything that raft wants done, into the core's own lists; its arrays die with the next call. */

@@ -125,7 +125,11 @@ static void read_go_on(struct core *c, struct core_request *r)
     case CORE_HASH:
     case CORE_HASH_KV:
     case CORE_VIEW:
-    case CORE_DEFRAG: r->header_rev = mvcc_rev(c->store); break;
+    case CORE_DEFRAG:
+    case CORE_CATCH_UP:
+    case CORE_CONF_CHANGE:
+    case CORE_TRANSFER_LEADER:
+    case CORE_RAISE_LEVEL: r->header_rev = mvcc_rev(c->store); break;
     }
     if (err == ERR_AGAIN) {
         list_push_back(&c->reads_build, &r->node);

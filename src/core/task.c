@@ -111,7 +111,11 @@ static void run_task(struct core *c, struct core_request *r)
     case CORE_PROPOSE:
     case CORE_RANGE:
     case CORE_TXN_READ:
-    case CORE_BARRIER: ensure(false); break;
+    case CORE_BARRIER:
+    case CORE_CATCH_UP:
+    case CORE_CONF_CHANGE:
+    case CORE_TRANSFER_LEADER:
+    case CORE_RAISE_LEVEL: ensure(false); break;
     }
 }
 
