@@ -29,6 +29,7 @@
 #define LIMIT_RAFT_LOG_BYTES (8u << 20) /* in-memory log; older entries come from the WAL */
 #define LIMIT_SNAPSHOT_COUNT_DEFAULT 10000
 #define LIMIT_SNAPSHOT_CATCHUP_DEFAULT 5000
+#define LIMIT_LEARNERS_DEFAULT 1         /* --max-learners */
 #define LIMIT_PENDING_REQUESTS 65536     /* credits: requests between admission and reply */
 #define LIMIT_PENDING_BYTES (256u << 20) /* their bytes */
 

@@ -61,6 +61,7 @@ struct core_config {
     uint64_t raft_seed;
     uint32_t max_learners;
     bool strict_reconfig_check;
+    bool advance_ticks; /* --initial-election-tick-advance */
     bool pre_vote;
 };
 
@@ -70,7 +71,7 @@ struct core_boot {
     struct mvcc_store *store;
     struct lessor *lessor;
     struct membership *members; /* stays the driver's; changed by the core only */
-    struct schema_boot *schema;
+    const struct schema_boot *schema;
     const struct raft_boot *raft;
     uint64_t snapshot_index; /* newest raft snapshot */
 };
@@ -143,9 +144,11 @@ struct core_request {
     struct slice entry; /* of a proposal that waits for a leader */
     struct rcbuf *entry_owner;
     uint8_t stage;
+    uint32_t epoch; /* of the store that it reads */
     bool is_canceled;
-    bool has_job;     /* a job uses it: the reply waits for that */
-    bool is_finished; /* a physical compaction: records are gone, the commit is not there */
+    bool is_forwarded; /* another member's proposal: nobody here waits for it */
+    bool has_job;      /* a job uses it: the reply waits for that */
+    bool is_finished;  /* a physical compaction: records are gone, the commit is not there */
 
     /* The caller's: what the driver calls with the reply, on the main loop. */
     void (*on_reply)(struct core_request *r);
@@ -165,6 +168,7 @@ struct core_send {
     struct raft_snapshot_meta meta;
     struct buf v2_json;
     struct backend_view *view;
+    raft_index wait_index; /* private */
 };
 
 void core_send_free(struct core_send *s);
@@ -203,7 +207,14 @@ struct core_save {
     struct buf v2_json;
 };
 
-enum core_job_kind { CORE_JOB_FETCH, CORE_JOB_HASH, CORE_JOB_HASH_ALL, CORE_JOB_DEFRAG };
+enum core_job_kind {
+    CORE_JOB_FETCH,
+    CORE_JOB_HASH,
+    CORE_JOB_HASH_ALL,
+    CORE_JOB_DEFRAG,
+    CORE_JOB_SEND,     /* send: meta and v2_json are read out of the view */
+    CORE_JOB_LOG_READ, /* read -> entries, out of the WAL */
+};
 
 /* Work that blocks, for the work or backend lane. Comes back with CORE_EV_JOB_DONE. */
 struct core_job {
@@ -216,6 +227,10 @@ struct core_job {
     struct backend_defrag *defrag;
     struct core_request *request; /* NULL: apply, or the compaction's hash */
     uint32_t hash_all;
+    struct core_send *send;
+    struct raft_log_read read;
+    struct raft_entry *entries; /* each with a reference; the core frees them */
+    size_t entry_count;
     int err;
 };
 

@@ -21,6 +21,7 @@
 
 #include "core/core.h"
 #include "env/env.h"
+#include "member/url.h"
 
 enum { DRIVER_TEXT_BYTES = 512 };
 
@@ -46,10 +47,13 @@ struct driver_config {
     const char *initial_cluster_token;
     const char *advertise_peer_urls;   /* comma list */
     const char *advertise_client_urls; /* comma list */
-    /* Join (no WAL yet): the members as one of them gave them by GET /members, and the cluster id
-     * of its header (peer-protocol 6.2).  NULL: a new cluster.  For driver_open only. */
+    /* is_join and no WAL yet: the members as one of them gave them by GET /members, and the cluster
+     * id of its header (peer-protocol 6.2).  For driver_open only. */
     const struct membership *existing;
     uint64_t existing_cluster_id;
+    const struct url_resolver *resolver; /* NULL: URLs are compared as text */
+    bool is_join;                        /* --initial-cluster-state existing */
+    enum level new_level;                /* of a new directory; 0 = the newest */
     bool force_new_cluster;
     uint32_t heartbeat_ms;
     uint32_t election_ms;
@@ -68,6 +72,7 @@ struct driver_config {
     uint64_t wal_segment_bytes; /* 0 = default; tests take small ones */
     uint32_t max_learners;      /* 0 = default */
     bool no_strict_reconfig_check;
+    bool no_initial_tick_advance;
     bool no_sync;
     bool pre_vote;
 
