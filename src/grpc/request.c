@@ -228,6 +228,12 @@ static bool is_http_request(const struct grpc_call *call)
 
 static void hand_over(struct grpc_call *call, bool is_end);
 
+static bool admit(struct grpc_call *call, struct slice msg)
+{
+    const struct grpc_server_options *o = &call->conn->server->opts;
+    return o->admit == NULL || o->admit(o->admit_arg, call, msg);
+}
+
 static void start(struct grpc_call *call, struct grpc_entry *entry)
 {
     call->method = entry->method;
@@ -238,6 +244,9 @@ static void start(struct grpc_call *call, struct grpc_entry *entry)
     struct grpc_server *s = call->conn->server;
     if (s->opts.on_handled != NULL) {
         call->start_ns = s->env->clock->ops->mono_ns(s->env->clock);
+    }
+    if (entry->method->kind != GRPC_KIND_UNARY && !admit(call, SLICE_NULL)) {
+        return;
     }
     if (entry->method->on_start != NULL) {
         entry->method->on_start(call);
@@ -362,6 +371,9 @@ static void deliver(struct grpc_call *call, struct slice msg)
     }
     call->stats->msg_received++;
     call->conn->server->stats.bytes_received += msg.len;
+    if (call->method->kind == GRPC_KIND_UNARY && !admit(call, msg)) {
+        return;
+    }
     call->message = msg;
     call->method->on_message(call, msg);
     call->message = SLICE_NULL;
