@@ -267,7 +267,9 @@ static void make_rpc(struct server *s)
         .driver = s->driver,
         .request_bytes_max = dc->request_bytes_max,
         .txn_ops_max = dc->txn_ops_max,
-        .server_version = version,
+        .request_timeout_ms = s->config.request_timeout_ms,
+        .corrupt_check_ms = s->config.corrupt_check_ms,
+        .compact_hash_check_ms = s->config.compact_hash_check_ms,
     };
     s->service = service_create(&so);
     struct gateway_options go = {.driver = s->driver,
@@ -281,6 +283,8 @@ static void make_rpc(struct server *s)
         .ping_min_interval_ms = s->config.ping_min_ms,
         .ping_interval_ms = s->config.ping_interval_ms,
         .ping_timeout_ms = s->config.ping_timeout_ms,
+        .admit = service_admit,
+        .admit_arg = s->service,
     };
     s->grpc = grpc_server_create(s->env, &gso);
     service_register(s->service, s->grpc);

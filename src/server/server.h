@@ -34,7 +34,12 @@ struct server_config {
     bool reuse_port;
     bool reuse_address;
     bool is_metrics_extensive;
-    void (*on_ready)(void *arg); /* the member serves; arg of server_create */
+    bool is_existing; /* --initial-cluster-state=existing: a first start joins */
+    bool has_initial_corrupt_check;
+    uint64_t corrupt_check_ms;      /* 0: off */
+    uint64_t compact_hash_check_ms; /* 0: off */
+    uint64_t request_timeout_ms;    /* T of client-api 2.0.4 */
+    void (*on_ready)(void *arg);    /* the member serves; arg of server_create */
 };
 
 struct server;
