@@ -24,9 +24,6 @@ static int parse_server(const char *text, struct semver *out)
 
 static bool server_version(const struct member_answer *a, struct semver *out)
 {
-    if (!a->is_known) {
-        return false;
-    }
     if (parse_server(a->versions.server, out) != 0) {
         log_warn("failed to parse server version of remote member",
                  LOG_HEX("remote-member-id", a->id),
@@ -35,71 +32,6 @@ static bool server_version(const struct member_answer *a, struct semver *out)
     }
     *out = to_minor(*out);
     return true;
-}
-
-struct semver version_lowest(const struct member_answer *answers, size_t count)
-{
-    const struct semver none = {0};
-    struct semver lowest = none;
-    struct semver v;
-    for (size_t i = 0; i < count; i++) {
-        if (!server_version(&answers[i], &v)) {
-            return none;
-        }
-        if (semver_is_none(lowest) || semver_compare(v, lowest) < 0) {
-            lowest = v;
-        }
-    }
-    return lowest;
-}
-
-int version_decide(struct semver cluster, struct semver lowest, const struct schema_downgrade *job,
-                   struct semver *out)
-{
-    const struct semver undecided = {3, 0, 0};
-    struct semver target;
-    *out = (struct semver){0};
-    if (semver_is_none(cluster)) {
-        *out = semver_is_none(lowest) ? undecided : lowest;
-        return 0;
-    }
-    if (semver_is_none(lowest)) {
-        return 0;
-    }
-    if (job->enabled) {
-        if (semver_parse(slice_cstr(job->target), &target) != 0) {
-            return ERR_RPC_DOWNGRADE_INVALID;
-        }
-        target = to_minor(target);
-        if (semver_compare(target, to_minor(cluster)) == 0) {
-            return 0;
-        }
-        if (!is_one_below(cluster, target) || !is_one_below(lowest, target)) {
-            return ERR_RPC_DOWNGRADE_INVALID;
-        }
-        *out = target;
-        return 0;
-    }
-    if (semver_compare(to_minor(cluster), lowest) < 0 && cluster.major == lowest.major) {
-        *out = lowest;
-    }
-    return 0;
-}
-
-bool version_job_is_done(const struct member_answer *answers, size_t count,
-                         const struct schema_downgrade *job)
-{
-    struct semver target;
-    struct semver v;
-    if (!job->enabled || semver_parse(slice_cstr(job->target), &target) != 0) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!server_version(&answers[i], &v) || semver_compare(v, to_minor(target)) != 0) {
-            return false;
-        }
-    }
-    return count > 0;
 }
 
 /* ---- the Downgrade call ---- */
@@ -119,7 +51,8 @@ int version_target_parse(struct slice text, struct semver *out)
 int version_downgrade_check(struct semver cluster, struct semver target,
                             const struct schema_downgrade *job)
 {
-    if (!is_one_below(cluster, target)) {
+    /* Below 3.5 there is no level to go to. */
+    if (!is_one_below(cluster, target) || target.minor < LEVEL_3_5) {
         return ERR_RPC_DOWNGRADE_INVALID;
     }
     return job->enabled ? ERR_RPC_DOWNGRADE_IN_PROGRESS : 0;

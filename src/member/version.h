@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * member/version: which version a cluster runs as: the decision of its leader, downgrade jobs, and
- * at which level a member joins or rises.
+ * member/version: which targets a downgrade may have, and at which level a member joins or rises.
+ * What the leader makes of its members' versions is core/version.
  *
- * Problem     Members of different versions must agree on one cluster version that all of them can
- *             speak; a wrong step ends real etcd members.
+ * Problem     A member of a version that the cluster does not speak ends real etcd members, or is
+ *             ended by them.
  * Design      Pure functions over what the members' /version pages said.
  * Thread      any.   Failure  see each function.
  * See         peer-protocol 6.2, 6.4, 6.5; design.md 1; test/unit/member/version_test.c.
@@ -20,19 +20,6 @@ struct member_answer {
     bool is_known;
     struct member_versions versions;
 };
-
-/* Lowest server version as X.Y.0, none when a member is unknown or its version cannot be read (one
- * log line says which). */
-struct semver version_lowest(const struct member_answer *answers, size_t count);
-
-/* What the leader proposes as cluster version; none: nothing.  lowest: of version_lowest.
- * ERR_RPC_DOWNGRADE_INVALID: a job's target does not fit; nothing is proposed, the leader logs it.
- */
-MUST_USE int version_decide(struct semver cluster, struct semver lowest,
-                            const struct schema_downgrade *job, struct semver *out);
-/* True when every member runs as the job's target: the job is over. */
-bool version_job_is_done(const struct member_answer *answers, size_t count,
-                         const struct schema_downgrade *job);
 
 /* ---- the Downgrade call ---- */
 
