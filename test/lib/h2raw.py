@@ -109,6 +109,8 @@ class Peer:
                     f = (self.buf[3], self.buf[4], int.from_bytes(self.buf[5:9], 'big') & 0x7fffffff,
                          self.buf[9:9 + n])
                     self.buf = self.buf[9 + n:]
+                    if f[0] == WINDOW and f[2] == 0 and len(f[3]) == 4:
+                        self.conn_room += int.from_bytes(f[3], 'big')
                     return f
             try:
                 more = self.s.recv(65536)
@@ -128,9 +130,7 @@ class Peer:
             f = self.read()
             assert f is not None and f[0] not in (RST, GOAWAY), f
             if f[0] == WINDOW:
-                n = int.from_bytes(f[3], 'big')
-                self.conn_room += n if f[2] == 0 else 0
-                self.room += n if f[2] == sid else 0
+                self.room += int.from_bytes(f[3], 'big') if f[2] == sid else 0
             elif f[0] == HEADERS and f[2] == sid:
                 self.buf = frame(*f) + self.buf
                 return
