@@ -83,8 +83,7 @@ bool tls_matches_host(X509 *leaf, const char *host);
 /* Why it does not, in Go's words. */
 void tls_host_error(X509 *leaf, const char *host, struct buf *out);
 /* Why X509_verify_cert failed, in Go's words without "tls: failed to verify certificate: ". */
-void tls_verify_error(int code, X509 *cert, X509 *leaf, const char *host, int64_t now_s,
-                      struct buf *out);
+void tls_verify_error(int code, X509 *cert, int64_t now_s, struct buf *out);
 /* The first of leaf and chain that the list revokes. */
 X509 *tls_find_revoked(X509_CRL *crl, X509 *leaf, STACK_OF(X509) * chain);
 void tls_serial_hex(X509 *cert, struct buf *out);
