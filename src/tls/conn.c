@@ -324,6 +324,19 @@ static int reject(X509_STORE_CTX *ctx)
     return 0;
 }
 
+static int verify_failed(struct tls_conn *t, X509_STORE_CTX *ctx)
+{
+    int code = X509_STORE_CTX_get_error(ctx);
+    tls_verify_error(code, X509_STORE_CTX_get_current_cert(ctx), now_s(t), &t->error);
+    if (code == X509_V_ERR_INVALID_PURPOSE) {
+        return reject(ctx);
+    }
+    if (code == X509_V_ERR_CERT_SIGNATURE_FAILURE) { /* Go: another CA of that name */
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    }
+    return 0;
+}
+
 int tls_conn_on_verify(X509_STORE_CTX *ctx, void *arg)
 {
     struct tls_state *s = arg;
@@ -339,11 +352,12 @@ int tls_conn_on_verify(X509_STORE_CTX *ctx, void *arg)
         tls_host_error(leaf, buf_cstr(&t->host), &t->error);
         return reject(ctx);
     }
-    if (X509_verify_cert(ctx) != 1) {
-        int code = X509_STORE_CTX_get_error(ctx);
-        tls_verify_error(code, X509_STORE_CTX_get_current_cert(ctx), now_s(t), &t->error);
-        return code == X509_V_ERR_INVALID_PURPOSE ? reject(ctx) : 0;
+    if (X509_verify_cert(ctx) != 1 &&
+        !tls_state_verifies_by_twin(s, leaf, X509_STORE_CTX_get0_untrusted(ctx),
+                                    X509_STORE_CTX_get0_param(ctx))) {
+        return verify_failed(t, ctx);
     }
+    X509_STORE_CTX_set_error(ctx, X509_V_OK);
     buf_clear(&t->error);
     if (!tls_is_allowed(s->conf, leaf)) {
         buf_append_cstr(&t->error, "client certificate authentication failed");

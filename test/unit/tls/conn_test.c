@@ -194,6 +194,55 @@ static void chains(void **state)
     bed_free(&b);
 }
 
+/* A CA renewed under its old name: the file holds both, certificates of both are good; of a third
+ * one, they are not. */
+static void renewed_ca_of_the_same_name(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct cert cas[3], leaf;
+    struct buf both = BUF_INIT;
+    bed_make(&b);
+    for (int i = 0; i < 3; i++) {
+        cert_make(&cas[i], &(struct certs_spec){.cn = "same", .is_ca = true}, NULL);
+    }
+    buf_append_slice(&both, buf_slice(&cas[0].pem));
+    buf_append_slice(&both, buf_slice(&cas[1].pem));
+    memfs_put(b.env.fs, "both.crt", buf_slice(&both));
+    b.server_conf.ca_file = "both.crt";
+    for (int i = 0; i < 3; i++) {
+        struct certs_spec spec = {.cn = "c", .usage = "clientAuth"};
+        cert_make(&leaf, &spec, &cas[i]);
+        certs_env_put(&b.env, "client", &leaf, NULL);
+        bed_forget(&b);
+        assert_int_equal(bed_shake(&b), i < 2);
+        if (i == 2) {
+            assert_string_equal(tls_conn_error(b.server.conn), UNKNOWN);
+            assert_string_equal(tls_conn_error(b.client.conn),
+                                "remote error: tls: unknown certificate authority");
+        }
+        cert_free(&leaf);
+        /* The second try looks at usage and dates too. */
+        spec = (struct certs_spec){.cn = "c", .usage = "serverAuth"};
+        cert_make(&leaf, &spec, &cas[i]);
+        certs_env_put(&b.env, "client", &leaf, NULL);
+        bed_forget(&b);
+        assert_false(bed_shake(&b));
+        cert_free(&leaf);
+        spec = (struct certs_spec){.cn = "c", .to_s = CERTS_NOW_S - 1};
+        cert_make(&leaf, &spec, &cas[i]);
+        certs_env_put(&b.env, "client", &leaf, NULL);
+        bed_forget(&b);
+        assert_false(bed_shake(&b));
+        cert_free(&leaf);
+    }
+    for (int i = 0; i < 3; i++) {
+        cert_free(&cas[i]);
+    }
+    buf_deinit(&both);
+    bed_free(&b);
+}
+
 static const struct {
     const char *san, *cn, *addr, *name; /* name: server_name of the configuration */
     const char *client;
@@ -744,16 +793,27 @@ static void tickets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces_of_every_size), cmocka_unit_test(parts_make_full_records),
-        cmocka_unit_test(an_orderly_end),       cmocka_unit_test(nothing_before_the_handshake),
-        cmocka_unit_test(client_certificates),  cmocka_unit_test(chains),
-        cmocka_unit_test(server_names),         cmocka_unit_test(wrong_ca_for_the_server),
-        cmocka_unit_test(allowed_names),        cmocka_unit_test(addresses_of_peers),
-        cmocka_unit_test(answers_about_names),  cmocka_unit_test(revocation),
-        cmocka_unit_test(versions_and_suites),  cmocka_unit_test(alpn),
-        cmocka_unit_test(plain_text),           cmocka_unit_test(cut_and_flipped_hellos),
-        cmocka_unit_test(damaged_records),      cmocka_unit_test(renegotiation_is_refused),
-        cmocka_unit_test(key_updates),          cmocka_unit_test(tickets),
+        cmocka_unit_test(pieces_of_every_size),
+        cmocka_unit_test(parts_make_full_records),
+        cmocka_unit_test(an_orderly_end),
+        cmocka_unit_test(nothing_before_the_handshake),
+        cmocka_unit_test(client_certificates),
+        cmocka_unit_test(chains),
+        cmocka_unit_test(renewed_ca_of_the_same_name),
+        cmocka_unit_test(server_names),
+        cmocka_unit_test(wrong_ca_for_the_server),
+        cmocka_unit_test(allowed_names),
+        cmocka_unit_test(addresses_of_peers),
+        cmocka_unit_test(answers_about_names),
+        cmocka_unit_test(revocation),
+        cmocka_unit_test(versions_and_suites),
+        cmocka_unit_test(alpn),
+        cmocka_unit_test(plain_text),
+        cmocka_unit_test(cut_and_flipped_hellos),
+        cmocka_unit_test(damaged_records),
+        cmocka_unit_test(renegotiation_is_refused),
+        cmocka_unit_test(key_updates),
+        cmocka_unit_test(tickets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
