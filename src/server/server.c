@@ -163,6 +163,7 @@ static int listen_all(struct server *s, char *text)
     struct listening l = {s->rpc, s->listeners, &s->listener_count};
     struct rpc_listen_options lo = {
         .accept = RPC_ACCEPT_GRPC | (is_split ? 0u : (unsigned)RPC_ACCEPT_HTTP),
+        .address_has_name = os_address_has_name,
         .http_filter = gateway_filter,
         .http_extra_headers = gateway_cors_headers,
         .arg = s->gateway,
