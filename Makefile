@@ -12,7 +12,7 @@ JOBS ?= $(shell nproc)
 MESON_OPTS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps run test unit e2e check format bench fuzz interop install asan tsan cov clean
+.PHONY: all help deps run cluster test unit e2e check format bench fuzz interop install asan tsan cov clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j $(JOBS)
@@ -31,6 +31,11 @@ deps:
 ## run      a single member on 127.0.0.1:2379, data in ./default.etcd
 run: all
 	@exec $(BUILD)/bin/cairn $(ARGS)
+
+## cluster  three members over TLS on this machine, data and certificates in ./cluster.etcd
+cluster: all
+	@tools/deps.sh cluster
+	@exec tools/cluster.py --build $(BUILD) $(ARGS)
 
 ## test     everything that fits in about 20 minutes on two cores; what .ci/run calls
 test:
