@@ -276,6 +276,47 @@ static int make_store(struct boot *b)
     return epoch_load(d->epoch, d, driver_random(d), env_mono_ms(d->env), b->text);
 }
 
+/* etcdctl 3.4's restore leaves the members of the lost cluster in the database and writes the new
+ * ones into the `.snap` alone, which is where 3.4 and 3.5 read them. */
+static void adopt_members(struct driver *d, struct membership *from_snap)
+{
+    struct membership *ms = &d->epoch->members;
+    for (size_t i = 0; i < ms->count; i++) {
+        schema_forget_member(d->epoch->backend, ms->members[i].id);
+    }
+    for (size_t i = 0; i < ms->removed_count; i++) {
+        schema_forget_member(d->epoch->backend, ms->removed[i]);
+    }
+    membership_deinit(ms);
+    *ms = *from_snap;
+    for (size_t i = 0; i < ms->count; i++) {
+        member_put(d->epoch->backend, &ms->members[i]);
+    }
+    log_info("took the members from the raft snapshot: those in the database are another cluster's",
+             LOG_U64("members", ms->count));
+}
+
+static void adopt_members_maybe(struct boot *b)
+{
+    struct driver *d = b->d;
+    uint64_t self = b->metadata.node_id;
+    struct v2store store;
+    struct snap_file file;
+    if (b->snap.index == 0 || membership_find(&d->epoch->members, self) != NULL) {
+        return;
+    }
+    snap_file_init(&file);
+    if (snap_load_newest(d->env->disk, d->snap_dir, &b->snap, 1, &file) == 0 &&
+        v2store_decode(buf_slice(&file.data), &store) == 0) {
+        if (membership_find(&store.membership, self) != NULL) {
+            adopt_members(d, &store.membership);
+        } else {
+            membership_deinit(&store.membership);
+        }
+    }
+    snap_file_deinit(&file);
+}
+
 /* ---- core ---- */
 
 static int make_core(struct boot *b)
@@ -536,6 +577,9 @@ static int open_existing(struct boot *b)
         backend_committed_index_init(d->epoch->backend, schema_of(b)->consistent_index,
                                      schema_of(b)->term);
         err = make_store(b);
+    }
+    if (err == 0) {
+        adopt_members_maybe(b);
     }
     if (err == 0 && d->config.force_new_cluster) {
         err = force_new_cluster(b);
