@@ -256,7 +256,7 @@ static void cuts(void **state)
 }
 
 /* What it was cannot be stopped in order: its memory is given up with the host. */
-static struct peer_node *given_up;
+static struct peer_node *volatile given_up;
 
 /* A host loses power and comes back with its log: its peers find it again. */
 static void host_dies(void **state)
