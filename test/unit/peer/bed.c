@@ -240,8 +240,7 @@ struct raft_message message_to_2(enum raft_message_type type)
 struct buf raw_chunks(const struct raw *r)
 {
     struct buf out = BUF_INIT;
-    const uint8_t *at =
-        r->got.data == NULL ? NULL : memmem(r->got.data, r->got.len, "\r\n\r\n", 4);
+    const uint8_t *at = r->got.data == NULL ? NULL : memmem(r->got.data, r->got.len, "\r\n\r\n", 4);
     if (at == NULL) {
         return out;
     }

@@ -247,16 +247,15 @@ static void snapshot_breaks_off(void **state)
 
     struct sim_disk *disk = sim_disk_of(b->us_env);
     for (uint64_t at = 1; at <= 6; at++) {
-        sim_disk_fail_next(disk, at, ERR_NO_SPACE);
+        sim_disk_fail_match(disk, SIM_OP_ANY_CHANGE, NULL, at, false, ERR_NO_SPACE);
         struct raw s;
         post(b, &s, "/raft/snapshot", buf_slice(&body), "");
-        sim_disk_fail_next(disk, 0, 0);
+        sim_disk_faults_clear(disk);
         assert_true(raw_has(&s, "500 Internal") || raw_has(&s, "204 No Content"));
         raw_close(&s);
         if (env_exists(b->us_env->disk, "/snap/0000000000001234.snap.db")) {
             assert_int_equal(
-                b->us_env->disk->ops->unlink(b->us_env->disk, "/snap/0000000000001234.snap.db"),
-                0);
+                b->us_env->disk->ops->unlink(b->us_env->disk, "/snap/0000000000001234.snap.db"), 0);
         }
         assert_int_equal(files(b), 0);
     }
@@ -429,7 +428,8 @@ static void pages_later(void **state)
     assert_true(b->page_number == 5 && b->page_flag);
     struct slice keys[] = {SLICE_LIT("k"), SLICE_LIT("")};
     peer_request_lease_ttl(b->request, &(struct peer_lease_ttl){5, 9, 10, keys, 2});
-    expect_end(b, &r, "200 OK", SLICE_LIT("\x0a\x0d\x0a\x00\x10\x05\x18\x09\x20\x0a\x2a\x01k\x2a\x00"));
+    expect_end(b, &r, "200 OK",
+               SLICE_LIT("\x0a\x0d\x0a\x00\x10\x05\x18\x09\x20\x0a\x2a\x01k\x2a\x00"));
     page_ask(b, &r, "GET", "/downgrade/enabled", SLICE_NULL);
     peer_request_downgrade(b->request, true);
     expect_end(b, &r, "200 OK", SLICE_LIT("\r\n\r\ntrue"));
@@ -536,10 +536,18 @@ static void questions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(messages),         CASE(bodies_have_a_bound), CASE(strangers_become_remotes),
-        CASE(snapshot_arrives), CASE(snapshot_refused),    CASE(snapshot_breaks_off),
-        CASE(snapshot_waits_for_disk), CASE(snapshot_leaves), CASE(pages_at_once),
-        CASE(pages_later),      CASE(pages_broken),        CASE(questions),
+        CASE(messages),
+        CASE(bodies_have_a_bound),
+        CASE(strangers_become_remotes),
+        CASE(snapshot_arrives),
+        CASE(snapshot_refused),
+        CASE(snapshot_breaks_off),
+        CASE(snapshot_waits_for_disk),
+        CASE(snapshot_leaves),
+        CASE(pages_at_once),
+        CASE(pages_later),
+        CASE(pages_broken),
+        CASE(questions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
