@@ -29,8 +29,9 @@
 #define LIMIT_RAFT_LOG_BYTES (8u << 20) /* in-memory log; older entries come from the WAL */
 #define LIMIT_SNAPSHOT_COUNT_DEFAULT 10000
 #define LIMIT_SNAPSHOT_CATCHUP_DEFAULT 5000
+#define LIMIT_LEARNERS_DEFAULT 1         /* --max-learners */
 #define LIMIT_PENDING_REQUESTS 65536     /* credits: requests between admission and reply */
-#define LIMIT_PENDING_BYTES (256u << 20) /* their bytes */
+#define LIMIT_PENDING_BYTES (256u << 20) /* their bytes; also of requests not complete */
 
 /* Reads (design.md 4). */
 #define LIMIT_PLAN_CHUNK_BYTES                                                                     \
@@ -41,6 +42,7 @@
 
 /* Net. */
 #define LIMIT_CONNECTIONS 65536
+#define LIMIT_STREAMS 262144 /* open calls over all connections: about 1.4 KiB each */
 #define LIMIT_CONN_OUT_BYTES                                                                       \
     (1u << 20)                         /* unsent bytes before a connection is not read any more    \
                                         */
@@ -49,6 +51,14 @@
 #define LIMIT_HTTP1_HEADER_BYTES (1u << 20)
 #define LIMIT_HTTP1_BODY_BYTES (4u << 20)
 #define LIMIT_HEADER_TIMEOUT_MS 300000 /* request headers, as etcd: 5 min */
+
+/* TLS. */
+#define LIMIT_TLS_HANDSHAKE_MS 10000 /* as etcd; then the connection is closed */
+#define LIMIT_TLS_HANDSHAKES 4096    /* under way at once on a loop: above, the oldest is closed */
+#define LIMIT_TLS_HANDSHAKES_TURN 16 /* flights worked on in one turn of the loop */
+#define LIMIT_TLS_FILE_BYTES (4u << 20)
+#define LIMIT_TLS_KEPT_CERTS 1024 /* certificates of live peers that a reload looks at */
+#define LIMIT_TLS_RELOAD_MS 1000  /* between looks at the files */
 
 /* Peers (peer-protocol 2). */
 #define LIMIT_PEER_FRAME_BYTES (512u << 20)  /* one message received, as etcd's streams */
