@@ -79,6 +79,7 @@ static int make_raft(struct core *c, const struct raft_boot *boot)
         .seed = c->config.raft_seed,
         .msg_bytes_max = RAFT_MESSAGE_BYTES,
         .inflight_max = RAFT_INFLIGHT,
+        .log_bytes_max = c->config.log_bytes_max,
         .check_quorum = true,
         .pre_vote = c->config.pre_vote,
         .applying_bytes_max = UINT64_C(64) << 20,
@@ -137,6 +138,8 @@ int core_create(const struct core_config *config, const struct core_boot *boot, 
     c->applied_term = boot->schema->term;
     c->committed = st.hard.commit;
     c->durable = st.last_index;
+    /* It was told before, and started again. */
+    c->removed_ms = membership_is_removed(c->members, config->member_id) ? 1 : 0;
     *out = c;
     return 0;
 }
