@@ -31,7 +31,7 @@
 #define LIMIT_SNAPSHOT_CATCHUP_DEFAULT 5000
 #define LIMIT_LEARNERS_DEFAULT 1         /* --max-learners */
 #define LIMIT_PENDING_REQUESTS 65536     /* credits: requests between admission and reply */
-#define LIMIT_PENDING_BYTES (256u << 20) /* their bytes */
+#define LIMIT_PENDING_BYTES (256u << 20) /* their bytes; also of requests not complete */
 
 /* Reads (design.md 4). */
 #define LIMIT_PLAN_CHUNK_BYTES                                                                     \
@@ -42,6 +42,7 @@
 
 /* Net. */
 #define LIMIT_CONNECTIONS 65536
+#define LIMIT_STREAMS 262144 /* open calls over all connections: about 1.4 KiB each */
 #define LIMIT_CONN_OUT_BYTES                                                                       \
     (1u << 20)                         /* unsent bytes before a connection is not read any more    \
                                         */
