@@ -16,6 +16,7 @@
 #include "os/log_sink.h"
 #include "os/os.h"
 #include "server/config.h"
+#include "server/join.h"
 #include "server/tls.h"
 
 enum { RC_GO_ON = -1, RC_ERROR = 1, RC_USAGE = 2, RC_PANIC = 2, FD_LIMIT_MIN = 150 };
@@ -363,12 +364,35 @@ static int start_failed(struct program *p, const char *text)
     return RC_ERROR;
 }
 
-static int run_server(struct program *p)
+/* A first start with others: who they are, and whether they have begun without us. */
+static int join_others(struct program *p, struct join_result *out)
+{
+    struct driver_config *dc = &p->config.server.driver;
+    if (!p->config.server.is_existing && strchr(dc->initial_cluster, ',') == NULL) {
+        return 0;
+    }
+    int err = server_join(p->env, &p->config, out, &p->error);
+    if (err == 0 && p->config.server.is_existing) {
+        dc->is_join = true;
+        dc->existing = &out->remotes;
+        dc->existing_cluster_id = out->cluster_id;
+        dc->new_level = out->level;
+    }
+    return err;
+}
+
+static int run_server(struct program *p, bool is_initialized)
 {
     char text[DRIVER_TEXT_BYTES] = "";
+    struct join_result join = {0};
+    if (!is_initialized && join_others(p, &join) != 0) {
+        log_error("bootstrap failed", LOG_STR("error", buf_cstr(&p->error)));
+        return start_failed(p, buf_cstr(&p->error));
+    }
     p->config.server.on_ready = on_ready;
     p->config.server.tls = server_tls_is_used(&p->tls) ? &p->tls : NULL;
     int err = server_create(p->env, &p->config.server, on_end, p, &p->server, text);
+    join_result_deinit(&join);
     if (err != 0) {
         log_error("bootstrap failed", LOG_STR("error", text));
         return start_failed(p, text);
@@ -431,7 +455,7 @@ static int bind_and_run(struct program *p)
     if (flag_bool(&p->flags, FLAG_ID_MEMORY_MLOCK) && os_mlockall() != 0) {
         return start_failed(p, os_last_text_go());
     }
-    return run_server(p);
+    return run_server(p, is_initialized);
 }
 
 static int start(struct program *p)

@@ -107,6 +107,7 @@ struct rpc_http_backend {
     void (*write)(struct rpc_http_req *req, struct slice bytes);
     void (*finish)(struct rpc_http_req *req);
     void (*abort)(struct rpc_http_req *req);
+    void (*cut)(struct rpc_http_req *req);
     size_t (*queued)(const struct rpc_http_req *req);
     void (*body_pause)(struct rpc_http_req *req, bool paused);
     bool (*upgrade)(struct rpc_http_req *req, const struct h1_header *headers, size_t count);

@@ -9,6 +9,7 @@
 #include "grpc/server.h"
 #include "metrics/grpc.h"
 #include "rpc/rpc.h"
+#include "server/peers.h"
 #include "server/server.h"
 #include "server/tls.h"
 
@@ -29,7 +30,7 @@ struct server {
     struct rpc_server *rpc;
     struct rpc_listener *listeners[SERVER_LISTENERS_MAX];
     size_t listener_count;
-    struct env_listener *peer_listeners[SERVER_URLS_MAX];
+    struct server_peers peers;
     struct server_tls_watch tls_watch;
     struct metrics_grpc_method grpc_metrics[SERVER_METHODS_MAX];
     struct metric_series *cluster_version_series;
@@ -40,6 +41,7 @@ struct server {
     bool is_rpc_stopped;
     bool is_tls_stopped;
     bool is_driver_stopped;
+    bool is_peers_stopped;
     bool is_fatal;
 };
 

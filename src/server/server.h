@@ -42,7 +42,12 @@ struct server_config {
     const struct rpc_tls_factory *peer_tls;        /* of peer_urls: accepted connections */
     const struct rpc_tls_factory *peer_dial_tls;   /* https:// URLs of other members */
     struct server_tls *tls;                        /* what is watched for new files; NULL: none */
-    void (*on_ready)(void *arg);                   /* the member serves; arg of server_create */
+    bool is_existing; /* --initial-cluster-state=existing: a first start joins */
+    bool has_initial_corrupt_check;
+    uint64_t corrupt_check_ms;      /* 0: off */
+    uint64_t compact_hash_check_ms; /* 0: off */
+    uint64_t request_timeout_ms;    /* T of client-api 2.0.4 */
+    void (*on_ready)(void *arg);    /* the member serves; arg of server_create */
 };
 
 struct server;
