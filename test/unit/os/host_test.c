@@ -55,6 +55,21 @@ static void limits_and_names(void **state)
     assert_true(err == 0 || err == ERR_NOT_FOUND);
 }
 
+/* What every machine knows of itself; names that lead nowhere are no. */
+static void addresses_and_names(void **state)
+{
+    (void)state;
+    static const char local[] = "nowhere.invalid\0localhost";
+    static const char other[] = "nowhere.invalid\0*.nowhere.invalid";
+    assert_true(os_address_has_name("127.0.0.1", local, sizeof(local)));
+    assert_false(os_address_has_name("127.0.0.1", other, sizeof(other)));
+    assert_false(os_address_has_name("no address", local, sizeof(local)));
+    assert_false(os_address_has_name("@", local, sizeof(local)));
+    assert_false(os_address_has_name("127.0.0.1", "", 0));
+    assert_false(os_address_has_name("127.0.0.1", "localhost", 9)); /* no NUL */
+    assert_false(os_address_has_name("192.0.2.1", local, sizeof(local)));
+}
+
 static int find_var(void *arg, const char *name, const char *value)
 {
     if (strcmp(name, "CAIRN_TEST_X") == 0) {
@@ -241,6 +256,7 @@ int os_host_tests(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usage_is_plausible),
         cmocka_unit_test(limits_and_names),
+        cmocka_unit_test(addresses_and_names),
         cmocka_unit_test(the_environment_is_walked),
         cmocka_unit_test(systemd_is_told),
         cmocka_unit_test(times_are_local_with_microseconds),
