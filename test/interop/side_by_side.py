@@ -15,6 +15,7 @@ A line of the list: words as a shell cuts them; the program (etcdctl) and --endp
   ? LINE             help: descriptions are masked, layout and names are not
   ! LINE             only the exit status is compared
   % LINE             standard error is not compared
+  & LINE             takes seconds: left out of `make test`
   ^ SECONDS LINE     interrupted (SIGINT) after so long: for commands that do not end by themselves
   @ NAME LINE        keeps the first word of 12 or more hex digits that LINE prints as {NAME}
 {dir} is a directory of that side alone, {ep} its endpoint.  Lines that are no command:
@@ -100,7 +101,7 @@ class Row:
         self.words = self.read(line)
 
     def read(self, text):
-        while text[:2] in ('~ ', '? ', '! ', '% ', '^ ', '@ '):
+        while text[:2] in ('~ ', '? ', '! ', '% ', '& ', '^ ', '@ '):
             mark, text = text[0], text[2:]
             if mark == '^':
                 seconds, text = text.split(' ', 1)

@@ -10,25 +10,24 @@ Pairs:  etcdctl-X    etcdctl X against Cairn at level X and etcd X, X = 3.5, 3.6
 
 Both servers of a pair start on copies of one directory that the real etcd made, so ids, term and
 revisions are equal, and Cairn serves the level that it finds.  Counted are rows; a hang is a failure.
-usage: side_by_side_test.py [--build build] [--pairs NAME,...] [--rows TEXT] [--quiet]
+usage: side_by_side_test.py [--build build] [--pairs NAME,... | --quick] [--rows TEXT] [--quiet]
 """
 import argparse
 import collections
 import pathlib
-import shutil
 import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'lib'))
 sys.path.insert(0, str(HERE))
-import reference  # noqa: E402
 import side_by_side  # noqa: E402
+from twins import etcd_programs, two_servers  # noqa: E402
 from cairn_test import ROOT, Skip, Test  # noqa: E402
 
 PAIRS = ['etcdctl-3.5', 'etcdctl-3.6', 'etcdctl-3.7', 'etcdctl-3.4', 'debian', 'cairnctl-3.4',
          'cairnctl-3.5', 'cairnctl-3.6', 'cairnctl-3.7', 'tools']
-# What Debian's packages allow, and its run time: `make test`.
+# What Debian's packages allow: `make test`.
 CI_PAIRS = ['debian', 'cairnctl-3.4']
 
 
@@ -38,33 +37,8 @@ class Tally:
         self.skipped = collections.Counter()
 
 
-def etcd_programs(t, version):
-    if version == '3.4':
-        return {'etcd': t.bin('debian-etcd'), 'etcdctl': t.bin('debian-etcdctl')}
-    try:
-        return reference.programs(t.build, version)
-    except reference.Missing as e:
-        raise Skip(str(e))
-
-
 def our_tools(t):
     return {'etcdctl': t.bin('etcdctl'), 'etcdutl': t.bin('etcdutl')}
-
-
-def two_servers(t, etcd, second):
-    """(one of the program `second`, one etcd), each on its copy of a directory that etcd made."""
-    first = t.server(binary=etcd, name='origin').start()
-    first.ctl('member', 'list')
-    time.sleep(0.5)  # the cluster's version is decided a moment after the first answer
-    first.stop()
-    servers = []
-    for name, binary in (('second', second), ('etcd', etcd)):
-        copy = t.dir / f'{name}.etcd'
-        shutil.copytree(first.data_dir, copy)
-        s = t.server(binary=binary, data_dir=copy, name='origin')
-        s.log_path = t.dir / f'{name}.log'
-        servers.append(s.start())
-    return servers
 
 
 def set_up(t, pair):
@@ -97,7 +71,9 @@ def set_up(t, pair):
     return sides, what, pair != 'tools'
 
 
-def reason_to_skip(row, sides, pair):
+def reason_to_skip(row, sides, pair, quick):
+    if quick and '&' in row.marks:
+        return 'takes long: only in make interop'
     if row.program not in sides[1].programs:
         return f'no {row.program} of that version'
     has_our_tool = pair == 'tools' or pair.startswith('cairnctl')
@@ -124,7 +100,7 @@ def compare(row, sides, pair, same_tool, tally, quiet):
           end='', flush=True)
 
 
-def run_pair(t, pair, rows, only, quiet):
+def run_pair(t, pair, rows, only, quiet, quick):
     sides, what, same_tool = set_up(t, pair)
     tally = Tally()
     for row in rows:
@@ -135,7 +111,7 @@ def run_pair(t, pair, rows, only, quiet):
             continue
         if only and only not in row.line and not row.keep:
             continue
-        reason = reason_to_skip(row, sides, pair)
+        reason = reason_to_skip(row, sides, pair, quick)
         if reason:
             tally.skipped[reason] += 1
             continue
@@ -147,16 +123,18 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument('--build', default='build')
     ap.add_argument('--pairs', default=','.join(PAIRS))
+    ap.add_argument('--quick', action='store_true', help='what Debian packages allow, without slow rows')
     ap.add_argument('--rows', default='', help='only rows that contain this text')
     ap.add_argument('--quiet', action='store_true', help='print no equal rows')
     ap.add_argument('--keep', action='store_true', help='keep the files')
     args = ap.parse_args()
     rows = side_by_side.read_list()
+    pairs = CI_PAIRS if args.quick else args.pairs.split(',')
     summary, total = [], Tally()
-    for pair in args.pairs.split(','):
+    for pair in pairs:
         t, start = Test((ROOT / args.build).resolve(), f'sbs-{pair}'), time.monotonic()
         try:
-            what, tally = run_pair(t, pair, rows, args.rows, args.quiet)
+            what, tally = run_pair(t, pair, rows, args.rows, args.quiet, args.quick)
         except Skip as e:
             total.skipped[pair] += 1
             summary.append(f'skipped {pair}: {e}')
