@@ -16,7 +16,7 @@ A line of the list: words as a shell cuts them; the program (etcdctl) and --endp
   ! LINE             only the exit status is compared
   % LINE             standard error is not compared
   & LINE             takes seconds: left out of `make test`
-  ^ SECONDS LINE     interrupted (SIGINT) after so long: for commands that do not end by themselves
+  ^ SECONDS LINE     ended (SIGTERM) after so long: for commands that do not end by themselves
   @ NAME LINE        keeps the first word of 12 or more hex digits that LINE prints as {NAME}
 {dir} is a directory of that side alone, {ep} its endpoint.  Lines that are no command:
   = SECONDS          wait
@@ -211,7 +211,7 @@ def execute(side, row):
     try:
         out, err = p.communicate(row.stdin, timeout=row.interrupt_s or HANG_S)
     except subprocess.TimeoutExpired:
-        p.send_signal(signal.SIGINT if row.interrupt_s else signal.SIGKILL)
+        p.send_signal(signal.SIGTERM if row.interrupt_s else signal.SIGKILL)
         out, err = p.communicate(timeout=HANG_S)
         if not row.interrupt_s:
             return 'HANGS', b'', b''
