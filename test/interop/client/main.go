@@ -4,6 +4,7 @@
 //	fill   -keys N -seed S [-leases]   puts, updates, deletes, compactions, leases; in batches
 //	dump                               revision, count and a digest of every pair with all its fields
 //	checks ENDPOINT                    what this client sees of a server, one line a check
+//	odd                                writes in forms that etcd's log never holds
 //	buckets FILE                       every bucket of a closed database file: pairs and a digest
 //	torture -state FILE -clients C     checks what FILE says was acknowledged, then writes until the
 //	                                   server dies, and says in FILE what was acknowledged
@@ -277,6 +278,8 @@ func main() {
 		dump(ctx, c, list[0])
 	case "checks":
 		checks(ctx, c, list[0], os.Stdout)
+	case "odd":
+		odd(ctx, c)
 	case "torture":
 		torture(ctx, c, *state, *clients)
 	case "bench":
