@@ -57,7 +57,7 @@ MASKS = [
     (re.compile(r' +\n'), '\n'),
 ]
 LOG_LINE = re.compile(r'^\{"level".*\n', re.M)
-NUMBER = re.compile(r'\b(?=[a-f]*\d)[0-9a-f]{6,8}\b|\d+')
+NUMBER = re.compile(r'\b[0-9a-f]{4,8}\b|\d+')
 TABLE = re.compile(r'[─┬┼┴]+|(?<=│) +| +(?=│)')
 ASCII_TABLE = re.compile(r'-{3,}|(?<=\|) +| +(?=\|)')
 
@@ -92,6 +92,10 @@ class Side:
         return text
 
 
+def repeat(text):
+    return re.sub(r'\{(\d+)\*([^}]*)\}', lambda m: m.group(2) * int(m.group(1)), text)
+
+
 class Row:
     def __init__(self, number, line):
         self.number, self.line = number, line
@@ -110,10 +114,10 @@ class Row:
                 self.keep, text = text.split(' ', 1)
             else:
                 self.marks += mark
-        text = re.sub(r'\{(\d+)\*([^}]*)\}', lambda m: m.group(2) * int(m.group(1)), text)
         if ' <<<' in text:
             text, stdin = text.split(' <<<', 1)
-            self.stdin = codecs.escape_decode(stdin[1:].encode())[0]
+            self.stdin = codecs.escape_decode(repeat(stdin[1:]).encode())[0]
+        text = repeat(text)
         words = shlex.split(text)
         while words and re.match(r'^[A-Z_]+=', words[0]):
             name, value = words.pop(0).split('=', 1)
