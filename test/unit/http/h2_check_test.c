@@ -24,19 +24,16 @@ static enum h2_field field(struct h2_check *c, const char *name, const char *val
 static int feed(const char *text)
 {
     struct h2_check c = {0};
-    char name[64], value[256];
     int line = 0;
     while (*text != '\0') {
-        size_t n = strcspn(text, " "), v = strcspn(text + n + 1, "\n");
-        memcpy(name, text, n);
-        name[n] = '\0';
-        memcpy(value, text + n + 1, v);
-        value[v] = '\0';
-        text += n + 1 + v + 1;
+        size_t n = strcspn(text, " ");
+        const char *value = text + n + 1;
+        size_t v = strcspn(value, "\n");
         line++;
-        if (field(&c, name, value) == H2_FIELD_BAD) {
+        if (h2_check_field(&c, slice_make(text, n), slice_make(value, v)) == H2_FIELD_BAD) {
             return line;
         }
+        text = value + v + 1;
     }
     return h2_check_block_end(&c, false) ? 0 : -1;
 }
