@@ -18,6 +18,7 @@ static const struct level_rules RULES[] = {
         .message_has_snapshot = true,
         .start_needs_snap_file = true,
         .peers_take_v2_entries = true,
+        .empty_end_is_open = true,
     },
     {
         .level = LEVEL_3_6,
@@ -29,6 +30,7 @@ static const struct level_rules RULES[] = {
         .start_needs_snap_file = true,
         .peers_take_v2_entries = true,
         .version_has_storage = true,
+        .empty_end_is_open = true,
     },
     {
         .level = LEVEL_3_7,

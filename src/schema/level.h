@@ -51,6 +51,7 @@ struct level_rules {
     bool start_needs_snap_file;  /* etcd of this level reads `.snap` and v2 JSON at start */
     bool peers_take_v2_entries;  /* 3.7 dies of a v2 Request in the log */
     bool version_has_storage;    /* /version has the key "storage" */
+    bool empty_end_is_open;      /* a read whose range_end came empty goes to the end of the keys */
 };
 
 const struct level_rules *level_rules(enum level level);
