@@ -53,6 +53,7 @@ static size_t frame_cost(const struct bolt_frame *f)
 void cache_init(struct cache *c, size_t budget_bytes)
 {
     *c = (struct cache){.budget = budget_bytes};
+    c->bound = budget_bytes < CACHE_BOUND_FIRST_BYTES ? budget_bytes : CACHE_BOUND_FIRST_BYTES;
     ensure(pthread_mutex_init(&c->mutex, NULL) == 0);
     map_init(&c->frames);
     list_init(&c->clock);
@@ -112,12 +113,21 @@ static struct bolt_frame *clock_step(struct cache *c)
 static void make_room(struct cache *c, size_t need, struct list *victims)
 {
     size_t steps = c->frames.len * (USAGE_MAX + 1);
-    while (c->bytes + need > c->budget && steps > 0 && c->frames.len > 0) {
+    while (c->bytes + need > c->bound && steps > 0 && c->frames.len > 0) {
         struct bolt_frame *f = clock_step(c);
         if (f != NULL) {
             list_push_back(victims, &f->node);
         }
         steps--;
+    }
+}
+
+/* A page came from the file and there is no room: more would have saved a read. */
+static void bound_raise(struct cache *c, size_t need)
+{
+    size_t left = c->budget - c->bound;
+    if (c->bytes + need > c->bound) {
+        c->bound += need < left ? need : left;
     }
 }
 
@@ -154,7 +164,8 @@ struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, bool is_s
     struct bolt_frame *there = map_get(&c->frames, f->id);
     if (there != NULL) {
         frame_pin(there);
-    } else if (!is_scan || c->bytes + frame_cost(f) <= c->budget) {
+    } else if (!is_scan || c->bytes + frame_cost(f) <= c->bound) {
+        bound_raise(c, frame_cost(f));
         make_room(c, frame_cost(f), &victims);
         attach(c, f);
         there = frame_pin(f);

@@ -8,11 +8,14 @@
  *             is taken under the cache's mutex, given back without it.  Eviction is a clock over
  *             all frames: a hit sets `usage`, the hand lowers it and takes a frame at 0 that only
  *             the cache holds.  A frame loaded by a scan is kept only while there is room.
+ *             The bound starts low and rises, up to the budget, by every page that had to be read
+ *             from the file: who only writes does not fill memory with pages nobody asks for.
  *             A page number has one living content at a time (bolt.h I1, I2), so a written run
  *             simply replaces the frame of that number; who still pins the old one keeps it.
  * Invariants  C1 bytes is the sum over cached frames.  C2 every cached frame has refs >= 1.
  * Ownership   frame_create gives one reference; cache_insert and cache_pin give the caller one.
- * Thread      any.   Limits  budget; exceeded only when every frame is pinned.
+ * Thread      any.   Limits  CACHE_BOUND_FIRST_BYTES, budget; exceeded only when every frame is
+ * pinned.
  */
 #ifndef BOLT_CACHE_H
 #define BOLT_CACHE_H
@@ -35,12 +38,15 @@ struct bolt_frame {
     _Alignas(16) uint8_t data[];
 };
 
+enum { CACHE_BOUND_FIRST_BYTES = 4 << 20 };
+
 struct cache {
     pthread_mutex_t mutex;
     struct map frames;
     struct list clock; /* first: under the hand next */
     size_t bytes;
-    size_t budget;
+    size_t bound;  /* what bytes is kept below now */
+    size_t budget; /* greatest bound */
     uint64_t hits;
     uint64_t misses;
 };
