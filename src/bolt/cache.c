@@ -122,7 +122,7 @@ static void make_room(struct cache *c, size_t need, struct list *victims)
     }
 }
 
-/* A page came from the file and there is no room: more would have saved a read. */
+/* There is no room for a page that was waited for: more would have saved that. */
 static void bound_raise(struct cache *c, size_t need)
 {
     size_t left = c->budget - c->bound;
@@ -156,7 +156,7 @@ struct bolt_frame *cache_pin(struct cache *c, uint64_t id)
     return f;
 }
 
-struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, bool is_scan)
+struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, enum cache_use use)
 {
     struct list victims;
     list_init(&victims);
@@ -164,8 +164,10 @@ struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, bool is_s
     struct bolt_frame *there = map_get(&c->frames, f->id);
     if (there != NULL) {
         frame_pin(there);
-    } else if (!is_scan || c->bytes + frame_cost(f) <= c->bound) {
-        bound_raise(c, frame_cost(f));
+    } else if (use != CACHE_SCAN || c->bytes + frame_cost(f) <= c->bound) {
+        if (use == CACHE_KEEP_MORE) {
+            bound_raise(c, frame_cost(f));
+        }
         make_room(c, frame_cost(f), &victims);
         attach(c, f);
         there = frame_pin(f);

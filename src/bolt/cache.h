@@ -8,8 +8,8 @@
  *             is taken under the cache's mutex, given back without it.  Eviction is a clock over
  *             all frames: a hit sets `usage`, the hand lowers it and takes a frame at 0 that only
  *             the cache holds.  A frame loaded by a scan is kept only while there is room.
- *             The bound starts low and rises, up to the budget, by every page that had to be read
- *             from the file: who only writes does not fill memory with pages nobody asks for.
+ *             The bound starts low and rises, up to the budget, by every page that somebody had to
+ *             wait for the disk for: what the kernel has in memory need not be here twice.
  *             A page number has one living content at a time (bolt.h I1, I2), so a written run
  *             simply replaces the frame of that number; who still pins the old one keeps it.
  * Invariants  C1 bytes is the sum over cached frames.  C2 every cached frame has refs >= 1.
@@ -36,6 +36,12 @@ struct bolt_frame {
     size_t len;            /* bytes of the run */
     struct list_node node; /* clock ring, under the mutex */
     _Alignas(16) uint8_t data[];
+};
+
+enum cache_use {
+    CACHE_SCAN,      /* kept only while there is room */
+    CACHE_KEEP,      /* others may go for it */
+    CACHE_KEEP_MORE, /* it was waited for: if there is no room, the bound rises */
 };
 
 enum { CACHE_BOUND_FIRST_BYTES = 4 << 20 };
@@ -69,7 +75,7 @@ void cache_deinit(struct cache *c);
 /* A pinned frame, or NULL. */
 struct bolt_frame *cache_pin(struct cache *c, uint64_t id);
 /* Takes the reference to f, returns a pinned frame of that id: f, or one that was faster. */
-struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, bool is_scan);
+struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, enum cache_use use);
 /* Takes the reference to f: the new content of its page. */
 void cache_replace(struct cache *c, struct bolt_frame *f);
 void cache_stats(struct cache *c, size_t *out_bytes, uint64_t *out_hits, uint64_t *out_misses);

@@ -71,6 +71,9 @@ enum env_lock {
 struct env_file_ops {
     /* Reads up to len bytes; *out_n < len only at the end of the file. */
     int (*read_at)(struct env_file *f, void *dst, size_t len, uint64_t off, size_t *out_n);
+    /* read_at of what is in memory already: ERR_COLD rather than wait for the device, and also when
+     * that cannot be told.  NULL: always cold. */
+    int (*read_now)(struct env_file *f, void *dst, size_t len, uint64_t off, size_t *out_n);
     /* Writes all slices one behind the other at off (pwritev); all or an error. */
     int (*write_at)(struct env_file *f, const struct slice *parts, size_t count, uint64_t off);
     int (*sync_data)(struct env_file *f); /* fdatasync */
