@@ -153,8 +153,12 @@ int pager_pin(struct bolt_tx *tx, uint64_t id, unsigned read_flags, struct bolt_
     }
     struct bolt_frame *f = cache_pin(&db->cache, id);
     if (f == NULL) {
-        enum wait wait = (read_flags & BOLT_READ_CACHED) != 0 ? DO_NOT_WAIT : WAIT_FOR_DISK;
+        enum wait wait = DO_NOT_WAIT;
         int err = read_valid(tx, wait, id, &f);
+        if (err == ERR_COLD && (read_flags & BOLT_READ_CACHED) == 0) {
+            wait = WAIT_FOR_DISK;
+            err = read_valid(tx, wait, id, &f);
+        }
         if (err != 0) {
             return err;
         }
