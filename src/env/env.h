@@ -60,7 +60,10 @@ enum env_open_flag {
     ENV_OPEN_CREATE = 4,
     ENV_OPEN_EXCL = 8, /* with CREATE: ERR_EXISTS if there */
     ENV_OPEN_TRUNC = 16,
+    ENV_OPEN_DIRECT = 32, /* past the kernel's memory if it can: ENV_DIRECT_ALIGN for all writes */
 };
+
+enum { ENV_DIRECT_ALIGN = 4096 }; /* of addresses, offsets and lengths */
 
 enum env_lock {
     ENV_LOCK_OFD,      /* fcntl F_OFD_SETLK write lock over the whole file (WAL segments) */

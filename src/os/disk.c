@@ -238,6 +238,7 @@ static int open_flags(unsigned flags)
     out |= (flags & ENV_OPEN_CREATE) != 0 ? O_CREAT : 0;
     out |= (flags & ENV_OPEN_EXCL) != 0 ? O_EXCL : 0;
     out |= (flags & ENV_OPEN_TRUNC) != 0 ? O_TRUNC : 0;
+    out |= (flags & ENV_OPEN_DIRECT) != 0 ? O_DIRECT : 0;
     return out | O_CLOEXEC;
 }
 
@@ -254,6 +255,9 @@ static int disk_open(struct env_disk *d, const char *path, unsigned flags, uint3
                      struct env_file **out)
 {
     int fd = open_again(path, open_flags(flags), mode);
+    if (fd < 0 && errno == EINVAL && (flags & ENV_OPEN_DIRECT) != 0) {
+        fd = open_again(path, open_flags(flags & ~(unsigned)ENV_OPEN_DIRECT), mode);
+    }
     if (fd < 0) {
         return os_fail();
     }
