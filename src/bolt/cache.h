@@ -44,7 +44,7 @@ enum cache_use {
     CACHE_KEEP_MORE, /* it was waited for: if there is no room, the bound rises */
 };
 
-enum { CACHE_BOUND_FIRST_BYTES = 4 << 20 };
+enum { CACHE_BOUND_FIRST_BYTES = 8 << 20 };
 
 struct cache {
     pthread_mutex_t mutex;
