@@ -8,8 +8,8 @@
  *             is taken under the cache's mutex, given back without it.  Eviction is a clock over
  *             all frames: a hit sets `usage`, the hand lowers it and takes a frame at 0 that only
  *             the cache holds.  A frame loaded by a scan is kept only while there is room.
- *             The bound starts low and rises, up to the budget, by every page that somebody had to
- *             wait for the disk for: what the kernel has in memory need not be here twice.
+ *             The bound starts low and rises, up to the budget, when pages have to be read again:
+ * who only writes does not fill memory with pages that nobody asks for.
  *             A page number has one living content at a time (bolt.h I1, I2), so a written run
  *             simply replaces the frame of that number; who still pins the old one keeps it.
  * Invariants  C1 bytes is the sum over cached frames.  C2 every cached frame has refs >= 1.
@@ -40,8 +40,8 @@ struct bolt_frame {
 
 enum cache_use {
     CACHE_SCAN,      /* kept only while there is room */
-    CACHE_KEEP,      /* others may go for it */
-    CACHE_KEEP_MORE, /* it was waited for: if there is no room, the bound rises */
+    CACHE_KEEP,      /* the kernel had it: if there is no room, the bound rises a little */
+    CACHE_KEEP_MORE, /* it was waited for: the bound rises by as much */
 };
 
 enum { CACHE_BOUND_FIRST_BYTES = 8 << 20 };

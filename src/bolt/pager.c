@@ -136,7 +136,6 @@ static int read_valid(struct bolt_tx *tx, enum wait wait, uint64_t id, struct bo
     return 0;
 }
 
-/* What the kernel had at hand it will have again: no reason to keep more in here. */
 static enum cache_use cache_use(enum wait wait, unsigned read_flags)
 {
     if ((read_flags & BOLT_READ_SCAN) != 0) {

@@ -263,6 +263,8 @@ class Bench:
         runs = {who: [] for who in self.servers}
         for _ in range(self.args.pairs):
             for who, server in self.servers.items():
+                if row.hwm:
+                    self.restart(server)  # the peak of this load, not of what came before it
                 runs[who].append(self.measure(row, server))
         med = {who: {k: statistics.median(r[k] for r in rs) for k in rs[0] if k != 'op'}
                for who, rs in runs.items()}
