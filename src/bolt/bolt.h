@@ -135,7 +135,7 @@ void bolt_tx_error(struct bolt_tx *tx, char *out, size_t size);
 
 /* How pages are fetched; 0: from the cache or the disk. */
 enum bolt_read_flag {
-    BOLT_READ_CACHED = 1, /* ERR_COLD instead of reading the disk */
+    BOLT_READ_CACHED = 1, /* ERR_COLD instead of waiting for the disk */
     BOLT_READ_SCAN = 2,   /* a long walk: pages read fill free room of the cache, evict nothing */
 };
 

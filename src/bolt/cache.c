@@ -7,6 +7,10 @@
 
 enum { USAGE_MAX = 2 };
 
+/* Reading what the kernel has in memory costs 2 us, waiting for a disk a hundred: one raises the
+ * bound by this much less than the other. */
+enum { CHEAP_READ_DIVISOR = 8 };
+
 /* ---- frames ---- */
 
 struct bolt_frame *frame_create(uint64_t id, uint64_t page_count, size_t len)
@@ -53,6 +57,7 @@ static size_t frame_cost(const struct bolt_frame *f)
 void cache_init(struct cache *c, size_t budget_bytes)
 {
     *c = (struct cache){.budget = budget_bytes};
+    c->bound = budget_bytes < CACHE_BOUND_FIRST_BYTES ? budget_bytes : CACHE_BOUND_FIRST_BYTES;
     ensure(pthread_mutex_init(&c->mutex, NULL) == 0);
     map_init(&c->frames);
     list_init(&c->clock);
@@ -112,12 +117,22 @@ static struct bolt_frame *clock_step(struct cache *c)
 static void make_room(struct cache *c, size_t need, struct list *victims)
 {
     size_t steps = c->frames.len * (USAGE_MAX + 1);
-    while (c->bytes + need > c->budget && steps > 0 && c->frames.len > 0) {
+    while (c->bytes + need > c->bound && steps > 0 && c->frames.len > 0) {
         struct bolt_frame *f = clock_step(c);
         if (f != NULL) {
             list_push_back(victims, &f->node);
         }
         steps--;
+    }
+}
+
+/* There is no room for a page of this size: more would have saved the reading. */
+static void bound_raise(struct cache *c, size_t size, enum cache_use use)
+{
+    size_t left = c->budget - c->bound;
+    size_t more = use == CACHE_KEEP_MORE ? size : size / CHEAP_READ_DIVISOR;
+    if (c->bytes + size > c->bound) {
+        c->bound += more < left ? more : left;
     }
 }
 
@@ -146,7 +161,7 @@ struct bolt_frame *cache_pin(struct cache *c, uint64_t id)
     return f;
 }
 
-struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, bool is_scan)
+struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, enum cache_use use)
 {
     struct list victims;
     list_init(&victims);
@@ -154,7 +169,10 @@ struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, bool is_s
     struct bolt_frame *there = map_get(&c->frames, f->id);
     if (there != NULL) {
         frame_pin(there);
-    } else if (!is_scan || c->bytes + frame_cost(f) <= c->budget) {
+    } else if (use != CACHE_SCAN || c->bytes + frame_cost(f) <= c->bound) {
+        if (use != CACHE_SCAN) {
+            bound_raise(c, frame_cost(f), use);
+        }
         make_room(c, frame_cost(f), &victims);
         attach(c, f);
         there = frame_pin(f);

@@ -5,6 +5,7 @@
 #ifndef MVCC_STORE_H
 #define MVCC_STORE_H
 
+#include "mvcc/garbage.h"
 #include "mvcc/hash.h"
 #include "mvcc/keyindex.h"
 #include "mvcc/mvcc.h"
@@ -16,6 +17,9 @@ struct mvcc_compaction {
     int64_t next;    /* asked for meanwhile, -1: none */
     bool needs_hash; /* not before its hash was taken or given up */
     struct buf key;  /* the walk goes on here */
+    struct garbage garbage;
+    bool is_collected; /* garbage is sorted and being removed */
+    bool is_walk_over; /* nothing comes after it */
 };
 
 struct mvcc_store {
