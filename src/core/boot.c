@@ -388,7 +388,11 @@ static int make_store(struct boot *b)
                  LOG_U64("lease-count", b->schema.lease_count));
     }
     struct mvcc_options mo = {
-        .backend = d->backend, .lessor = d->lessor, .bucket_meta = SCHEMA_META};
+        .backend = d->backend,
+        .lessor = d->lessor,
+        .bucket_meta = SCHEMA_META,
+        .rules = level_rules(d->level),
+    };
     d->store = mvcc_create(&mo);
     if (err == 0) {
         struct backend_view *v = backend_view_pin(d->backend);

@@ -262,18 +262,18 @@ static int open_driver(struct server *s, char *text)
 static void make_rpc(struct server *s)
 {
     const struct driver_config *dc = &s->config.driver;
-    const char *version = level_rules(driver_level(s->driver))->server_version;
+    const struct level_rules *rules = level_rules(driver_level(s->driver));
     struct service_options so = {
         .driver = s->driver,
         .request_bytes_max = dc->request_bytes_max,
         .txn_ops_max = dc->txn_ops_max,
-        .server_version = version,
+        .rules = rules,
     };
     s->service = service_create(&so);
     struct gateway_options go = {.driver = s->driver,
                                  .service = s->service,
                                  .metrics = s->metrics,
-                                 .server_version = version};
+                                 .server_version = rules->server_version};
     s->gateway = gateway_create(&go);
     struct grpc_server_options gso = {
         .recv_bytes_max = dc->request_bytes_max + LIMIT_GRPC_OVERHEAD_BYTES,

@@ -109,7 +109,8 @@ static void txn_on_message(struct grpc_call *call, struct slice msg)
         return;
     }
     uint64_t cost = apply_txn_cost(&sc->txn);
-    err = quota_first(s, cost, mvcc_txn_validate(&sc->txn, s->o.txn_ops_max, &sc->arena));
+    err =
+        quota_first(s, cost, mvcc_txn_validate(&sc->txn, s->o.rules, s->o.txn_ops_max, &sc->arena));
     if (err != 0) {
         service_refuse(call, err);
         service_call_end(sc);
@@ -132,16 +133,14 @@ static void range_start(struct grpc_call *call, struct slice msg, bool is_stream
         service_call_end(sc);
         return;
     }
-    err = mvcc_range_validate(&sc->range, is_stream);
+    err = mvcc_range_validate(&sc->range, sc->service->o.rules, is_stream);
     if (err != 0) {
         service_refuse(call, err);
         service_call_end(sc);
         return;
     }
     if (is_stream) {
-        /* Traps of client-api 2.1.2: the target is ignored, a negative revision is the current. */
-        sc->range.sort_target = WIRE_SORT_KEY;
-        sc->range.revision = sc->range.revision < 0 ? 0 : sc->range.revision;
+        mvcc_range_stream_normalize(&sc->range); /* traps of client-api 2.1.2 */
     }
     sc->req.range = &sc->range;
     sc->req.plan = &sc->plan;

@@ -58,7 +58,7 @@ static void status_on_message(struct grpc_call *call, struct slice msg)
     struct wire_header h = service_header(s, st.rev);
     struct buf *out = service_scratch(s);
     wire_append_header(out, &h);
-    wire_append_bytes(out, STATUS_VERSION, slice_cstr(s->o.server_version));
+    wire_append_bytes(out, STATUS_VERSION, slice_cstr(s->o.rules->server_version));
     wire_append_u64(out, STATUS_DB_SIZE, st.db_size);
     wire_append_u64(out, STATUS_LEADER, st.leader);
     wire_append_u64(out, STATUS_RAFT_INDEX, st.committed);
@@ -69,8 +69,11 @@ static void status_on_message(struct grpc_call *call, struct slice msg)
     wire_append_u64(out, STATUS_IS_LEARNER, st.raft.is_learner);
     char storage[SEMVER_TEXT_MAX];
     wire_append_bytes(out, STATUS_STORAGE_VERSION, service_storage_version(s, storage));
-    wire_append_u64(out, STATUS_QUOTA, st.quota > 0 ? (uint64_t)st.quota : 0);
-    wire_append_message(out, STATUS_DOWNGRADE, SLICE_NULL);
+    if (s->o.rules->status_has_quota) {
+        wire_append_u64(out, STATUS_QUOTA,
+                        (uint64_t)st.quota); /* negative: none, as it was given */
+        wire_append_message(out, STATUS_DOWNGRADE, SLICE_NULL);
+    }
     grpc_call_finish_unary(call, buf_slice(out));
 }
 
@@ -82,7 +85,9 @@ static void hash_reply(struct service_call *sc)
         wire_append_u64(&sc->response, 2, sc->req.hash.hash);
         if (sc->req.kind == CORE_HASH_KV) {
             wire_append_u64(&sc->response, 3, (uint64_t)sc->req.hash.compact_rev);
-            wire_append_u64(&sc->response, 4, (uint64_t)sc->req.hash.rev);
+            if (sc->service->o.rules->hash_kv_has_rev) {
+                wire_append_u64(&sc->response, 4, (uint64_t)sc->req.hash.rev);
+            }
         }
     }
     service_answer(sc);

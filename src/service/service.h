@@ -15,6 +15,7 @@
 
 #include "core/driver.h"
 #include "grpc/grpc.h"
+#include "schema/level.h"
 
 struct service;
 
@@ -22,7 +23,7 @@ struct service_options {
     struct driver *driver;
     uint64_t request_bytes_max;
     uint32_t txn_ops_max;
-    const char *server_version; /* Status.version: by level */
+    const struct level_rules *rules; /* of the member's level */
 };
 
 struct service *service_create(const struct service_options *opts);
