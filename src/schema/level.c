@@ -35,6 +35,7 @@ static const struct level_rules RULES[] = {
         .version_has_storage = true,
         .status_has_quota = true,
         .hash_kv_has_rev = true,
+        .takes_any_alarm = true,
         .keys_only_keeps_lease = true,
         .txn_key_before_lease = true,
     },
@@ -47,6 +48,7 @@ static const struct level_rules RULES[] = {
         .version_has_storage = true,
         .status_has_quota = true,
         .hash_kv_has_rev = true,
+        .takes_any_alarm = true,
     },
 };
 

@@ -53,6 +53,7 @@ struct level_rules {
     bool version_has_storage;    /* /version has the key "storage" */
     bool status_has_quota;       /* Status: dbSizeQuota and downgradeInfo, from 3.6 on */
     bool hash_kv_has_rev;        /* HashKV: hash_revision, from 3.6 on */
+    bool takes_any_alarm;        /* an unknown alarm type is stored; it would end 3.5 */
     bool takes_any_sort_order;   /* an unknown sort_order is key order: 3.5 */
     bool keys_only_keeps_lease;  /* 3.5, 3.6 */
     bool txn_puts_first;         /* the precheck of a Txn: all puts, then all ranges: 3.5 */

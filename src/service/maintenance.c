@@ -2,7 +2,6 @@
  *
  * service/maintenance: etcdserverpb.Maintenance (client-api 2.5), but for Snapshot (snapshot.c).
  */
-#include <stdio.h>
 
 #include "service/internal.h"
 
@@ -28,10 +27,18 @@ enum status_field {
     STATUS_DOWNGRADE = 13,
 };
 
-static const char *alarm_name(int32_t type)
+/* The text form of an AlarmMember: what is zero is left out, an unknown type is a number. */
+static void alarm_text(struct schema_alarm alarm, struct buf *out)
 {
     static const char *const names[] = {"NONE", "NOSPACE", "CORRUPT"};
-    return type >= 0 && (size_t)type < ARRAY_LEN(names) ? names[type] : "UNKNOWN";
+    if (alarm.member_id != 0) {
+        buf_printf(out, "memberID:%llu ", (unsigned long long)alarm.member_id);
+    }
+    if (alarm.type > 0 && (size_t)alarm.type < ARRAY_LEN(names)) {
+        buf_printf(out, "alarm:%s ", names[alarm.type]);
+    } else if (alarm.type != 0) {
+        buf_printf(out, "alarm:%d ", alarm.type);
+    }
 }
 
 static void status_errors(struct service *s, const struct core_status *st, struct buf *out)
@@ -41,11 +48,10 @@ static void status_errors(struct service *s, const struct core_status *st, struc
         wire_append_bytes(out, STATUS_ERRORS, slice_cstr(err_text(ERR_RPC_NO_LEADER)));
     }
     for (size_t i = 0; i < apply_alarm_count(a); i++) {
-        struct schema_alarm alarm = apply_alarm_at(a, i);
-        char text[96];
-        (void)snprintf(text, sizeof(text), "memberID:%llu alarm:%s ",
-                       (unsigned long long)alarm.member_id, alarm_name(alarm.type));
-        wire_append_bytes(out, STATUS_ERRORS, slice_cstr(text));
+        struct buf text = BUF_INIT;
+        alarm_text(apply_alarm_at(a, i), &text);
+        wire_append_bytes(out, STATUS_ERRORS, buf_slice(&text));
+        buf_deinit(&text);
     }
 }
 
@@ -130,8 +136,10 @@ static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
 
 /* ---- Alarm ---- */
 
-/* Unknown actions and types end etcd (client-api 8.1): refused here. */
-static int alarm_validate(struct slice msg)
+enum { ALARM_ACTIVATE = 1, ALARM_ACTION_MAX = 2 };
+
+/* Unknown actions end etcd, unknown types end 3.5 (client-api 8.1): refused here. */
+static int alarm_validate(const struct service *s, struct slice msg)
 {
     uint64_t action, type;
     int err = number_of(msg, 1, &action);
@@ -141,15 +149,19 @@ static int alarm_validate(struct slice msg)
     if (err != 0) {
         return err;
     }
-    if (action > 2) {
+    /* Enums are cut to 32 bits. */
+    if ((uint32_t)action > ALARM_ACTION_MAX) {
         return ERR_RPC_ALARM_ACTION;
     }
-    return action == 1 && type > SCHEMA_ALARM_CORRUPT ? ERR_RPC_ALARM_TYPE : 0;
+    bool is_known = (uint32_t)type <= SCHEMA_ALARM_CORRUPT;
+    return (uint32_t)action == ALARM_ACTIVATE && !is_known && !s->o.rules->takes_any_alarm
+               ? ERR_RPC_ALARM_TYPE
+               : 0;
 }
 
 static void alarm_on_message(struct grpc_call *call, struct slice msg)
 {
-    int err = alarm_validate(msg);
+    int err = alarm_validate(service_of(call), msg);
     if (err_is_rpc(err)) {
         service_refuse(call, err);
         return;
