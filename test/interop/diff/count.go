@@ -87,7 +87,11 @@ func (t table) countPair(r request, req, resp proto.Message, messages int) {
 		t.addIf(q.Revision > 0 && q.Revision == h.CompactRevision, "hashkv: at the compacted revision")
 		t.addIf(q.Revision > max(h.CompactRevision, 0), "hashkv: between compacted and current")
 	case *pb.AlarmRequest:
-		t.add("alarm: %v %v, %d answered", q.Action, q.Alarm, min(len(resp.(*pb.AlarmResponse).Alarms), 2))
+		alarm := q.Alarm.String()
+		if q.Alarm < 0 || q.Alarm > 2 {
+			alarm = "unknown"
+		}
+		t.add("alarm: %v %s, %d answered", q.Action, alarm, min(len(resp.(*pb.AlarmResponse).Alarms), 2))
 	}
 }
 

@@ -26,6 +26,8 @@ const (
 	leaseFirst   = 1001 // granted by the test before the first request, with a TTL of years
 	leaseCount   = 4
 	leaseUnknown = 77
+	requestMax   = 1572864
+	messageMax   = requestMax + 524288
 )
 
 // keys are thirty, made so that they are each other's prefixes, successors and range ends.
@@ -200,7 +202,10 @@ func (g *generator) rangeRequest() *pb.RangeRequest {
 // streamRequest keeps to what RangeStream serves most of the time.
 func (g *generator) streamRequest() *pb.RangeRequest {
 	r := g.rangeRequest()
-	if g.oneIn(8) {
+	if g.oneIn(20) {
+		r.SortOrder = 3 // before every other refusal but that of the key
+	}
+	if r.SortOrder == 3 || g.oneIn(8) {
 		return r
 	}
 	r.SortOrder = pb.RangeRequest_SortOrder(g.rnd.Intn(2))
@@ -266,7 +271,7 @@ func (g *generator) alarmRequest() *pb.AlarmRequest {
 	switch g.rnd.Intn(8) {
 	case 0, 1:
 		r.Action = pb.AlarmRequest_ACTIVATE
-		if g.oneIn(10) {
+		if g.oneIn(5) {
 			r.Alarm = []pb.AlarmType{3, 9, -1}[g.rnd.Intn(3)]
 		}
 		// A second type at once disables the first at apply in 3.5 when either ends: a defect.
@@ -393,7 +398,6 @@ func (g *generator) twice() request {
 
 // large is around the limit of a request (to the byte) and around that of a message.
 func (g *generator) large() request {
-	const requestMax, messageMax = 1572864, 1572864 + 524288
 	n := requestMax - 64 + g.rnd.Intn(96)
 	switch g.rnd.Intn(6) {
 	case 0:

@@ -185,6 +185,9 @@ func (run *runner) compactAt(rev int64, isPhysical bool) error {
 // turns one that a delete made), after a restart of either kind, and the whole file's hash.
 func (run *runner) phase(part int) error {
 	steps := []func() error{run.disarm, run.fill}
+	if part == 0 {
+		steps = append(steps, run.sizes)
+	}
 	if part%2 == 0 {
 		steps = append(steps, run.hashesAroundCompaction)
 	} else {
@@ -197,6 +200,26 @@ func (run *runner) phase(part int) error {
 		}
 	}
 	return nil
+}
+
+// sizes finds the longest value that is taken, to the byte: the limit goes by the size of the entry in
+// the log, which holds an id that each member makes in its own way.
+func (run *runner) sizes() error {
+	refused := requestMax
+	for taken := requestMax - 128; refused-taken > 1; {
+		n := (taken + refused) / 2
+		r := encode(kv+"Put", &pb.PutRequest{Key: []byte("a"), Value: make([]byte, n)})
+		if err := run.do(r); err != nil {
+			return err
+		}
+		if run.lastCode == 0 {
+			taken = n
+		} else {
+			refused = n
+		}
+	}
+	run.rows.addIf(refused < requestMax, "large request: the limit to the byte")
+	return run.do(encode(kv+"DeleteRange", &pb.DeleteRangeRequest{Key: []byte("a")}))
 }
 
 func (run *runner) hashesAroundCompaction() error {

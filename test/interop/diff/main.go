@@ -29,7 +29,9 @@ type runner struct {
 	log    *requestLog
 	hashes hashFacts
 	number int
-	stdin  *bufio.Reader
+	// Of the last answer, from the reference.
+	lastCode uint32
+	stdin    *bufio.Reader
 }
 
 // differs is a difference, already printed.
@@ -53,6 +55,7 @@ func (run *runner) do(r request) error {
 		run.printDifference(r, what, theirs, mine)
 		return differs{run.number}
 	}
+	run.lastCode = theirs.code
 	run.gen.learn(r, theirs)
 	run.hashes.learn(r, theirs)
 	run.rows.count(r, theirs)
