@@ -210,6 +210,7 @@ static void level_set(struct core *c, enum level level)
              LOG_STR("to", level_rules(level)->server_version));
     c->config.level = level;
     apply_level_set(c->apply, level);
+    mvcc_rules_set(c->store, level_rules(level));
     c->level_changed = true;
     if (is_up && !level_rules(level)->peers_take_v2_entries) {
         c->is_snapshot_forced = true; /* nothing that such a member dies of stays in the log */

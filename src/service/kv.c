@@ -103,7 +103,7 @@ static void compact_on_message(struct grpc_call *call, struct slice msg)
 static void open_empty_end(const struct service_call *sc, struct slice *range_end)
 {
     if (wire_came_empty(*range_end) &&
-        level_rules(driver_level(sc->service->driver))->empty_end_is_open) {
+        service_rules(sc->service)->empty_end_is_open) {
         *range_end = slice_make("", 1); /* one zero byte */
     }
 }
@@ -162,7 +162,8 @@ static void txn_on_message(struct grpc_call *call, struct slice msg)
         return;
     }
     uint64_t cost = apply_txn_cost(&sc->txn);
-    err = quota_first(s, cost, mvcc_txn_validate(&sc->txn, s->o.txn_ops_max, &sc->arena));
+    err =
+        quota_first(s, cost, mvcc_txn_validate(&sc->txn, service_rules(s), s->o.txn_ops_max, &sc->arena));
     if (err != 0) {
         service_refuse(call, err);
         service_call_end(sc);
@@ -185,7 +186,7 @@ static void range_start(struct grpc_call *call, struct slice msg, bool is_stream
         service_call_end(sc);
         return;
     }
-    err = mvcc_range_validate(&sc->range, is_stream);
+    err = mvcc_range_validate(&sc->range, service_rules(sc->service), is_stream);
     if (err != 0) {
         service_refuse(call, err);
         service_call_end(sc);
@@ -194,9 +195,7 @@ static void range_start(struct grpc_call *call, struct slice msg, bool is_stream
     if (!is_stream) {
         open_empty_end(sc, &sc->range.range_end);
     } else {
-        /* Traps of client-api 2.1.2: the target is ignored, a negative revision is the current. */
-        sc->range.sort_target = WIRE_SORT_KEY;
-        sc->range.revision = sc->range.revision < 0 ? 0 : sc->range.revision;
+        mvcc_range_stream_normalize(&sc->range); /* traps of client-api 2.1.2 */
     }
     sc->req.range = &sc->range;
     sc->req.plan = &sc->plan;

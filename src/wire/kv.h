@@ -27,7 +27,7 @@
 struct slice wire_prefix_end(struct slice prefix, uint8_t *to);
 
 enum {
-    WIRE_TXN_DEPTH_MAX = 100,      /* protobuf's own nesting limit in etcd is 10000; see README */
+    WIRE_TXN_DEPTH_MAX = 256,      /* twice what --max-txn-ops 128 lets through; see README */
     WIRE_TXN_ARENA_MAX = 64 << 20, /* memory of one decoded Txn: its smallest op takes 2 bytes here,
                                       150 there */
 };
