@@ -431,9 +431,7 @@ static void make_rpc(struct server *s)
         .compact_hash_check_ms = s->config.compact_hash_check_ms,
     };
     s->service = service_create(&so);
-    struct gateway_options go = {.driver = s->driver,
-                                 .service = s->service,
-                                 .metrics = s->metrics};
+    struct gateway_options go = {.driver = s->driver, .service = s->service, .metrics = s->metrics};
     s->gateway = gateway_create(&go);
     struct grpc_server_options gso = {
         .recv_bytes_max = dc->request_bytes_max + LIMIT_GRPC_OVERHEAD_BYTES,

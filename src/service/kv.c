@@ -102,8 +102,7 @@ static void compact_on_message(struct grpc_call *call, struct slice msg)
 
 static void open_empty_end(const struct service_call *sc, struct slice *range_end)
 {
-    if (wire_came_empty(*range_end) &&
-        service_rules(sc->service)->empty_end_is_open) {
+    if (wire_came_empty(*range_end) && service_rules(sc->service)->empty_end_is_open) {
         *range_end = slice_make("", 1); /* one zero byte */
     }
 }
@@ -162,8 +161,8 @@ static void txn_on_message(struct grpc_call *call, struct slice msg)
         return;
     }
     uint64_t cost = apply_txn_cost(&sc->txn);
-    err =
-        quota_first(s, cost, mvcc_txn_validate(&sc->txn, service_rules(s), s->o.txn_ops_max, &sc->arena));
+    err = quota_first(s, cost,
+                      mvcc_txn_validate(&sc->txn, service_rules(s), s->o.txn_ops_max, &sc->arena));
     if (err != 0) {
         service_refuse(call, err);
         service_call_end(sc);
