@@ -92,8 +92,10 @@ static void alarm_actions(void **state)
     expect(&sb.r, GRPC_INVALID_ARGUMENT, "etcdserver: unknown alarm action");
     wire_append_u64(&msg, 1, 1);
     wire_append_u64(&msg, 3, 3);
+    set_level(LEVEL_3_5); /* ends it; later ones store any type */
     ask(MAINTENANCE "Alarm", &msg);
     expect(&sb.r, GRPC_INVALID_ARGUMENT, "etcdserver: unknown alarm type");
+    set_level(LEVEL_3_7);
     assert_true(fake_is_idle());
     buf_clear(&msg);
     wire_append_u64(&msg, 1, 1);
