@@ -103,7 +103,7 @@ static void compact_on_message(struct grpc_call *call, struct slice msg)
 static void open_empty_end(const struct service_call *sc, struct slice *range_end)
 {
     if (wire_came_empty(*range_end) &&
-        level_rules(driver_level(sc->service->driver))->empty_end_is_open) {
+        level_rules(core_level(sc->service->core))->empty_end_is_open) {
         *range_end = slice_make("", 1); /* one zero byte */
     }
 }

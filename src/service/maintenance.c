@@ -123,26 +123,35 @@ static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
 
 /* ---- Alarm ---- */
 
+struct alarm_req {
+    uint64_t action;
+    uint64_t member_id;
+    uint64_t type;
+};
+
 /* Unknown actions and types end etcd (client-api 8.1): refused here. */
-static int alarm_validate(struct slice msg)
+static int alarm_take(struct slice msg, struct alarm_req *a)
 {
-    uint64_t action, type;
-    int err = service_number_of(msg, 1, &action);
+    int err = service_number_of(msg, 1, &a->action);
     if (err == 0) {
-        err = service_number_of(msg, 3, &type);
+        err = service_number_of(msg, 2, &a->member_id);
+    }
+    if (err == 0) {
+        err = service_number_of(msg, 3, &a->type);
     }
     if (err != 0) {
         return err;
     }
-    if (action > 2) {
+    if (a->action > 2) {
         return ERR_RPC_ALARM_ACTION;
     }
-    return action == 1 && type > SCHEMA_ALARM_CORRUPT ? ERR_RPC_ALARM_TYPE : 0;
+    return a->action == 1 && a->type > SCHEMA_ALARM_CORRUPT ? ERR_RPC_ALARM_TYPE : 0;
 }
 
 static void alarm_on_message(struct grpc_call *call, struct slice msg)
 {
-    int err = alarm_validate(msg);
+    struct alarm_req a;
+    int err = alarm_take(msg, &a);
     if (err_is_rpc(err)) {
         service_refuse(call, err);
         return;
@@ -151,11 +160,17 @@ static void alarm_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
+    /* Encoded anew, as etcd does: see kv.c. */
+    struct buf body = BUF_INIT;
+    wire_append_u64(&body, 1, a.action);
+    wire_append_u64(&body, 2, a.member_id);
+    wire_append_u64(&body, 3, a.type);
     struct service_call *sc =
         service_call_begin(service_of(call), call, CORE_PROPOSE, service_answer);
     sc->req.which = WIRE_INTERNAL_ALARM;
-    sc->req.body = msg;
-    service_call_submit(sc);
+    sc->req.body = buf_slice(&body);
+    service_call_submit(sc); /* copies the body */
+    buf_deinit(&body);
 }
 
 /* ---- Defragment ---- */
