@@ -39,6 +39,7 @@ void fake_core_init(struct env *env)
 
 void fake_core_deinit(void)
 {
+    buf_deinit(&fake.body);
     assert_true(fake_is_idle());
     membership_deinit(&fake.members);
     apply_destroy(fake.apply);
@@ -242,6 +243,10 @@ size_t mvcc_hash_cached(const struct mvcc_store *s, struct mvcc_hash_value out[M
 void driver_submit(struct driver *d, struct core_request *r)
 {
     (void)d;
+    if (r->kind == CORE_PROPOSE) {
+        buf_clear(&fake.body);
+        buf_append_slice(&fake.body, r->body);
+    }
     list_push_back(&fake.requests, &r->node);
 }
 
