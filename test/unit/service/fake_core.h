@@ -28,6 +28,7 @@ struct fake_core {
     struct env *env;
     struct list requests; /* submitted, not answered; core_request.node */
     size_t canceled;
+    struct buf body;           /* of the newest proposal */
     struct membership members; /* FAKE_SELF and what the test adds */
     struct core_status status;
     enum level level;
