@@ -312,6 +312,15 @@ static int on_message(struct core *c, const struct raft_message *m)
     return err;
 }
 
+/* Others may have room. */
+static void on_no_space(struct core *c, bool is_short)
+{
+    if (is_short && !c->is_short_of_space) {
+        core_hand_over_for(c, "the disk of this leader is full");
+    }
+    c->is_short_of_space = is_short;
+}
+
 static void on_unreachable(struct core *c, uint64_t peer)
 {
     struct raft_event ev = {.type = RAFT_EV_UNREACHABLE, .member = peer};
@@ -355,7 +364,7 @@ int core_step(struct core *c, const struct core_event *ev)
     case CORE_EV_SNAPSHOT_STATUS: core_send_status(c, ev->peer, ev->has_failed); break;
     case CORE_EV_PEER_ACTIVE: core_peer_active(c, ev->peer, ev->is_active); break;
     case CORE_EV_VERSIONS: core_versions(c, ev->versions, ev->version_count); break;
-    case CORE_EV_NO_SPACE: c->is_short_of_space = ev->is_short; break;
+    case CORE_EV_NO_SPACE: on_no_space(c, ev->is_short); break;
     case CORE_EV_STOP: on_stop(c); break;
     }
     return err;

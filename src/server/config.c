@@ -374,35 +374,16 @@ static bool is_secure(const char *url)
 
 int config_check_listeners(const struct config *c, struct buf *error)
 {
-    const struct strs *lists[] = {&c->listen_client, &c->listen_client_http};
-    for (size_t i = 0; i < c->listen_peer.count; i++) {
-        if (is_secure(c->listen_peer.items[i])) {
-            struct slice a = url_address(c->listen_peer.items[i]);
-            buf_printf(error,
-                       "cannot listen on TLS for %.*s: KeyFile and CertFile are not presented",
-                       (int)a.len, (const char *)a.data);
-            log_error("creating peer listener failed", LOG_STR("error", buf_cstr(error)));
-            return ERR_INVALID;
-        }
-    }
-    for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
-        for (size_t i = 0; i < lists[k]->count; i++) {
-            if (is_secure(lists[k]->items[i])) {
+    for (size_t i = 0; i < c->listen_client_http.count; i++) {
+        struct slice address = url_address(c->listen_client_http.items[i]);
+        for (size_t k = 0; k < c->listen_client.count; k++) {
+            if (slice_equal(address, url_address(c->listen_client.items[k]))) {
                 buf_printf(error,
-                           "TLS key/cert (--cert-file, --key-file) must be provided for client url "
-                           "%s with HTTPS scheme",
-                           lists[k]->items[i]);
+                           "cannot bind both --listen-client-urls and --listen-client-http-urls on "
+                           "the same url %s",
+                           c->listen_client_http.items[i]);
                 return ERR_INVALID;
             }
-        }
-    }
-    for (size_t i = 0; i < c->listen_client_http.count; i++) {
-        if (strs_contains(&c->listen_client, c->listen_client_http.items[i])) {
-            buf_printf(error,
-                       "cannot bind both --listen-client-urls and --listen-client-http-urls on the "
-                       "same url %s",
-                       c->listen_client_http.items[i]);
-            return ERR_INVALID;
         }
     }
     return 0;
@@ -427,7 +408,7 @@ int config_check_cluster(const struct config *c, bool is_initialized, struct buf
     }
     int err = check_retention(c->flags, &retention, error);
     for (size_t i = 0; err == 0 && i < c->listen_metrics.count; i++) {
-        if (is_secure(c->listen_metrics.items[i])) {
+        if (is_secure(c->listen_metrics.items[i]) && c->server.metrics_tls == NULL) {
             buf_append_cstr(error, "client TLS key/cert (--cert-file, --key-file) must be provided "
                                    "for metrics secure url");
             err = ERR_INVALID;

@@ -73,6 +73,10 @@ static void on_messages(void *arg, const struct raft_message *messages, size_t c
     struct cluster_fixture *f = m->fixture;
     for (size_t i = 0; i < count; i++) {
         bool is_lost = f->drop_per_1000 > 0 && prng_below(&f->prng, 1000) < f->drop_per_1000;
+        bool is_promise = messages[i].type == RAFT_MSG_APP_RESP && !messages[i].reject;
+        if (is_promise && messages[i].index > m->promised) {
+            m->promised = messages[i].index;
+        }
         if (messages[i].type != RAFT_MSG_SNAP && !is_lost) {
             list_push_back(&f->packets, &packet_new(m, &messages[i])->node);
         }
@@ -380,7 +384,7 @@ int cf_start(struct cluster_fixture *f, unsigned i)
     ensure(m->driver == NULL);
     m->is_ready = m->is_failed = m->is_stopped = m->is_removed = m->wants_versions = false;
     m->env = *sim_host_env(m->host);
-    m->env.disk = sim_disk_env(m->disk);
+    m->env.disk = m->test_disk != NULL ? m->test_disk : sim_disk_env(m->disk);
     int err = driver_open(&m->config, &m->driver, m->text);
     if (err != 0) {
         m->driver = NULL;
@@ -411,8 +415,13 @@ void cf_start_all(struct cluster_fixture *f)
             ensure(err == 0);
         }
     }
-    bool is_up = cf_run_until(f, all_ready, RUN_MS);
+    bool is_up = cf_wait_ready(f);
     ensure(is_up);
+}
+
+bool cf_wait_ready(struct cluster_fixture *f)
+{
+    return cf_run_until(f, all_ready, RUN_MS);
 }
 
 static void close_member(struct cluster_fixture *f, unsigned i)
@@ -523,46 +532,67 @@ void cf_settle(struct cluster_fixture *f)
     ensure(is_done);
 }
 
-static void check_same(const struct core *a, const struct core *b)
+static bool is_same(const struct core *a, const struct core *b)
 {
     const struct membership *x = core_members(a), *y = core_members(b);
     struct buf left = BUF_INIT, right = BUF_INIT;
-    ensure(x->count == y->count && x->removed_count == y->removed_count);
-    for (size_t i = 0; i < x->count; i++) {
+    bool is_equal = x->count == y->count && x->removed_count == y->removed_count;
+    for (size_t i = 0; is_equal && i < x->count; i++) {
         member_json(&left, &x->members[i]);
         member_json(&right, &y->members[i]);
     }
-    ensure(slice_equal(buf_slice(&left), buf_slice(&right)));
+    is_equal = is_equal && slice_equal(buf_slice(&left), buf_slice(&right)) &&
+               semver_compare(core_cluster_version(a), core_cluster_version(b)) == 0 &&
+               semver_compare(core_storage_version(a), core_storage_version(b)) == 0;
     buf_deinit(&left);
     buf_deinit(&right);
-    ensure(semver_compare(core_cluster_version(a), core_cluster_version(b)) == 0);
-    ensure(semver_compare(core_storage_version(a), core_storage_version(b)) == 0);
+    return is_equal;
 }
 
-void cf_check_equal(struct cluster_fixture *f)
+static bool is_whole(struct cluster_fixture *f, unsigned i, struct mvcc_hash_value *h)
 {
-    cf_settle(f);
-    struct mvcc_hash_value first = {0};
+    struct core *c = driver_core(f->members[i].driver);
+    core_check(c);
+    mvcc_check(core_store(c));
+    membership_check(core_members(c));
+    return cf_hash(f, i, 0, h) == 0;
+}
+
+int cf_equal(struct cluster_fixture *f, struct buf *why)
+{
+    struct mvcc_hash_value first = {0}, h = {0};
     const struct core *one = NULL;
+    if (!cf_run_until(f, has_leader, RUN_MS) || !cf_run_until(f, is_settled, RUN_MS)) {
+        buf_append_cstr(why, "the members do not come to the same index");
+        return ERR_TIMED_OUT;
+    }
     for (unsigned i = 0; i < f->count; i++) {
         if (f->members[i].driver == NULL) {
             continue;
         }
-        struct core *c = driver_core(f->members[i].driver);
-        struct mvcc_hash_value h;
-        int err = cf_hash(f, i, 0, &h);
-        ensure(err == 0);
-        core_check(c);
-        mvcc_check(core_store(c));
-        membership_check(core_members(c));
-        if (one != NULL) {
-            ensure(h.hash == first.hash && h.rev == first.rev &&
-                   h.compact_rev == first.compact_rev);
-            check_same(one, c);
+        const struct core *c = driver_core(f->members[i].driver);
+        bool is_ok = is_whole(f, i, &h);
+        if (!is_ok || (one != NULL && (h.hash != first.hash || h.rev != first.rev ||
+                                       h.compact_rev != first.compact_rev || !is_same(one, c)))) {
+            buf_printf(why, "member %u differs: hash %x at %lld, the first has %x at %lld", i,
+                       h.hash, (long long)h.rev, first.hash, (long long)first.rev);
+            return ERR_MISMATCH;
         }
         first = h;
         one = c;
     }
+    return 0;
+}
+
+void cf_check_equal(struct cluster_fixture *f)
+{
+    struct buf why = BUF_INIT;
+    int err = cf_equal(f, &why);
+    if (err != 0) {
+        (void)fprintf(stderr, "%s\n", buf_cstr(&why));
+    }
+    ensure(err == 0);
+    buf_deinit(&why);
 }
 
 /* ---- requests ---- */

@@ -30,8 +30,10 @@ struct cf_member {
     unsigned at;
     struct sim_host *host;
     struct env env;
-    struct sim_disk *disk; /* the host's, or the test's own */
-    struct driver *driver; /* NULL: not running */
+    struct sim_disk *disk;      /* the host's, or the test's own */
+    struct env_disk *test_disk; /* used instead of disk when not NULL: then no cf_kill */
+    raft_index promised;        /* highest index that it has acknowledged to a leader */
+    struct driver *driver;      /* NULL: not running */
     struct driver_config config;
     char name[8];
     char peer_url[40];
@@ -76,6 +78,7 @@ void cf_join_begin(struct cluster_fixture *f, unsigned i, unsigned from,
 int cf_start(struct cluster_fixture *f, unsigned i);
 /* All, until there is a leader and everybody is ready. */
 void cf_start_all(struct cluster_fixture *f);
+bool cf_wait_ready(struct cluster_fixture *f);
 /* Orderly. */
 void cf_stop(struct cluster_fixture *f, unsigned i);
 /* The disk has no power any more and nothing leaves the member; what was not synced is decided by
@@ -94,7 +97,8 @@ unsigned cf_leader(struct cluster_fixture *f);
 unsigned cf_wait_leader(struct cluster_fixture *f);
 /* Until all running members have applied the same index. */
 void cf_settle(struct cluster_fixture *f);
-/* Settled; equal HashKV, members, versions; invariants. */
+/* Settled; equal HashKV, members, versions; invariants.  0, or why not. */
+int cf_equal(struct cluster_fixture *f, struct buf *why);
 void cf_check_equal(struct cluster_fixture *f);
 
 /* ---- requests ---- */
