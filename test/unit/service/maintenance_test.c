@@ -179,11 +179,14 @@ static void downgrade_goes(void **state)
     answered(fake_take(CORE_BARRIER), 0);
     struct core_request *r = fake_take(CORE_PROPOSE);
     assert_int_equal(r->which, WIRE_INTERNAL_DOWNGRADE_INFO_SET);
+    assert_true(slice_equal(r->body, SLICE_LIT("\x08\x01\x12\x05"
+                                               "3.6.0")));
     answered(r, 0);
     expect_fields(HEADER " 2:3.7");
     fake.downgrade = (struct schema_downgrade){.enabled = true, .target = "3.6.0"};
     ask_downgrade(CANCEL, "");
     answered(fake_take(CORE_BARRIER), 0);
+    assert_int_equal(fake_take(CORE_PROPOSE)->body.len, 0);
     answered(fake_take(CORE_PROPOSE), 0);
     expect_fields(HEADER " 2:3.7");
     ask_downgrade(CANCEL, "rubbish"); /* not looked at */
