@@ -605,6 +605,54 @@ def test_peer_of_nobody(t):
     m.wait_line(told, 'tls: first record does not look like a TLS handshake')
 
 
+LIBRARY = r'''
+#include <cairn/client.h>
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+    struct cairn_options o = {.endpoints = argv[1], .timeout_ms = 2000};
+    o.ca_file = argc > 2 ? argv[2] : NULL;
+    o.cert_file = argc > 3 ? argv[3] : NULL;
+    o.key_file = argc > 4 ? argv[4] : NULL;
+    struct cairn_client *c;
+    int rc = cairn_client_open(&o, &c);
+    if (rc == 0) {
+        struct cairn_put put = {.key = cairn_text("lib"), .value = cairn_text("v")};
+        struct cairn_result *r;
+        rc = cairn_put(c, &put, &r);
+        if (rc == 0) {
+            cairn_result_free(r);
+        }
+    }
+    printf("%d %s\n", rc, c == NULL || rc == 0 ? "" : cairn_client_error(c));
+    cairn_client_close(c);
+    return 0;
+}
+'''
+
+
+def test_public_library(t):
+    if shutil.which('cc') is None:
+        raise Skip('no C compiler')
+    c = certs_of(t)
+    (t.dir / 'lib.c').write_text(LIBRARY)
+    where = t.build / 'src' / 'client'
+    t.run(['cc', str(t.dir / 'lib.c'), '-I', str(pathlib.Path(__file__).resolve().parents[2] / 'include'),
+           '-L', str(where), '-lcairnclient', f'-Wl,-rpath,{where}', '-o', str(t.dir / 'lib')])
+    s = Secure(t, c).start()
+
+    def put(*args):
+        return t.run([str(t.dir / 'lib'), *args])[0].strip()
+
+    files = (c.path('ca.crt'), c.path('client.crt'), c.path('client.key'))
+    assert put(s.url, *files) == '0'
+    assert put(s.url[8:], *files) == '0' and s.tool('get', 'lib')[0] == 'lib\nv\n'
+    assert put(s.url, *files[:2]) == '-4 a certificate and its key go together'
+    assert put(s.url, '/x') == '-4 open /x: no such file or directory'
+    assert put(f'http://127.0.0.1:1,{s.url}', *files) == '-4'
+    assert put(s.url, files[0]).startswith('4 '), put(s.url, files[0])
+
+
 STARTS = (
     ([], 'discovery failed',
      'TLS key/cert (--cert-file, --key-file) must be provided for client url {url} with HTTPS scheme'),
