@@ -151,6 +151,8 @@ static int listen_peers(struct server *s, char *text)
     struct listening l = {s->peers.rpc, s->peers.listeners, &s->peers.listener_count};
     struct rpc_listen_options lo = {
         .accept = RPC_ACCEPT_HTTP,
+        .is_peer = true,
+        .address_has_name = os_address_has_name,
         .net = {.reuse_port = s->config.reuse_port, .reuse_address = s->config.reuse_address},
     };
     lo.handlers = peer_handlers(s->peers.transport, &lo.handler_count);

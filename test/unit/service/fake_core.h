@@ -29,7 +29,6 @@ struct fake_core {
     struct list requests; /* submitted, not answered; core_request.node */
     struct buf body; /* a copy of the last proposal's: its own is gone when the submit returns */
     size_t canceled;
-    struct buf body;           /* of the newest proposal */
     struct membership members; /* FAKE_SELF and what the test adds */
     struct core_status status;
     enum level level;
