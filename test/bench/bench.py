@@ -62,8 +62,8 @@ class Row:
 
     @property
     def name(self):
-        return (f'{self.load} {self.value} B, {self.connections} x {self.streams}, {self.store} store'
-                + (f', {self.under}' if self.under else '')
+        return (f'{self.load} {self.value} B {self.connections} x {self.streams} {self.store} store'
+                + (f' under {self.under}' if self.under else '')
                 + (f' ({self.generator})' if self.generator != 'load' else ''))
 
 
@@ -231,7 +231,7 @@ class Bench:
         return r
 
     def compact(self, server):
-        server.ctl('compact', str(revision(server)))
+        server.ctl('--command-timeout', f'{HANG_S}s', 'compact', str(revision(server)))
 
     @contextlib.contextmanager
     def disturbed(self, row, server):
