@@ -40,6 +40,9 @@
 #define LIMIT_RESPONSE_BUFFER_BYTES (128u << 20) /* all response bytes waiting for windows */
 
 /* Net. */
+/* Requests between a net thread and the core's (--net-threads): above it new ones are refused. */
+#define LIMIT_MAIL_COUNT 32768
+#define LIMIT_MAIL_BYTES (64u << 20)
 #define LIMIT_CONNECTIONS 65536
 #define LIMIT_CONN_OUT_BYTES                                                                       \
     (1u << 20)                         /* unsent bytes before a connection is not read any more    \
