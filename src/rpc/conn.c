@@ -51,9 +51,8 @@ static const struct env_conn_events refused_events = {
     .on_close = refused_close,
 };
 
-void rpc_conn_accept(struct rpc_listener *l, struct env_conn *conn)
+void rpc_conn_accept(struct rpc_server *s, struct rpc_listener *l, struct env_conn *conn)
 {
-    struct rpc_server *s = l->server;
     conn->events = &refused_events;
     conn->arg = NULL;
     struct rpc_tls *tls = NULL;
@@ -61,8 +60,9 @@ void rpc_conn_accept(struct rpc_listener *l, struct env_conn *conn)
     if (is_tls_only && !s->is_stopping) {
         tls = l->opts.tls->create(l->opts.tls->arg, conn->ops->peer_name(conn));
     }
-    if (s->is_stopping || s->stats.conns_open >= s->opts.connections_max ||
-        (is_tls_only && tls == NULL)) {
+    /* With workers, what comes here is what no worker may have. */
+    bool is_full = s->stats.conns_open >= s->opts.connections_max || s->worker_count > 0;
+    if (s->is_stopping || is_full || (is_tls_only && tls == NULL)) {
         if (tls != NULL) {
             tls->ops->destroy(tls);
         }
