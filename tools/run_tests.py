@@ -95,6 +95,10 @@ def e2e_part(count, build):
             count.skip(f'{s.name}: {text.strip().splitlines()[-1]}')
         else:
             count_one(count, s.name, code == 0, text)
+    # Again, with connections on threads of their own.
+    member = ROOT / 'test' / 'e2e' / 'member_test.py'
+    code, text = run([sys.executable, str(member), '--build', build, '--net-threads', '2'], HANG_S['e2e'])
+    count_one(count, member.name + ' --net-threads 2', code == 0, text)
 
 
 def asan_part(count):

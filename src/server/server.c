@@ -314,7 +314,10 @@ int server_create(struct env *env, const struct server_config *config,
     s->metrics = metrics_create();
     make_rpc(s);
     server_metrics_init(s);
-    err = listen_all(s, text);
+    err = server_net_start(s, text);
+    if (err == 0) {
+        err = listen_all(s, text);
+    }
     if (err != 0) {
         close_all(s);
         server_destroy(s);
@@ -327,6 +330,7 @@ int server_create(struct env *env, const struct server_config *config,
 
 void server_destroy(struct server *s)
 {
+    server_net_stop(s);
     rpc_server_destroy(s->rpc);
     grpc_server_destroy(s->grpc);
     gateway_destroy(s->gateway);
