@@ -384,6 +384,8 @@ void rpc_conn_flush(struct rpc_conn *c)
     }
     if (c->req != NULL) {
         rpc_http_req_maybe_writable(c->req);
+    } else if (c->h1 != NULL) {
+        rpc_conn_rearm(c); /* after an answer from outside of recv the next head may have begun */
     }
     if (c->is_eof || session_is_done(c)) {
         rpc_conn_close(c, RPC_CLOSE_FLUSH_MS);
