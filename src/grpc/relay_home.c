@@ -394,7 +394,7 @@ static void up_open(struct relay_mail *m)
     call->meta = m->bytes;
     m->bytes = old;
     size_t peer_at = m->meta_len, name_at = peer_at + m->peer_len;
-    size_t msg_at = name_at + (size_t)m->number;
+    size_t msg_at = name_at + m->name_len;
     struct slice msg = slice_make(call->meta.data + msg_at, call->meta.len - msg_at);
     hc->peer = (const char *)call->meta.data + peer_at;
     hc->common_name = (const char *)call->meta.data + name_at;

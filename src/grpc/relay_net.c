@@ -60,7 +60,7 @@ static void open_at_home(struct grpc_call *call, struct slice msg, bool has_mess
     m->meta_len = (uint32_t)call->meta.len;
     m->peer_len = (uint32_t)peer_len;
     m->has_message = has_message;
-    m->number = name_len;
+    m->name_len = (uint32_t)name_len;
     buf_reserve(&m->bytes, call->meta.len + peer_len + name_len + msg.len);
     buf_append_slice(&m->bytes, buf_slice(&call->meta));
     buf_append(&m->bytes, call->conn->peer, peer_len);
@@ -69,19 +69,29 @@ static void open_at_home(struct grpc_call *call, struct slice msg, bool has_mess
     relay_push_up(m);
 }
 
+/* False: refused. */
+static bool admit(struct grpc_call *call)
+{
+    if (env_mailbox_has_room(relay_of(call)->up)) {
+        return true;
+    }
+    grpc_call_fail(call, ERR_RPC_TOO_MANY_REQUESTS, NULL);
+    return false;
+}
+
 static void net_on_start(struct grpc_call *call)
 {
-    open_at_home(call, SLICE_NULL, false);
+    if (admit(call)) {
+        open_at_home(call, SLICE_NULL, false);
+    }
 }
 
 /* Unary calls and server streams: headers and the one message go together. */
 static void net_on_only_message(struct grpc_call *call, struct slice msg)
 {
-    if (!env_mailbox_has_room(relay_of(call)->up)) {
-        grpc_call_fail(call, ERR_RPC_TOO_MANY_REQUESTS, NULL);
-        return;
+    if (admit(call)) {
+        open_at_home(call, msg, true);
     }
-    open_at_home(call, msg, true);
 }
 
 static void net_on_message(struct grpc_call *call, struct slice msg)

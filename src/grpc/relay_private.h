@@ -41,8 +41,8 @@ struct relay_mail {
     uint64_t id; /* of the net server's call */
     uint64_t number;
     uint64_t deadline_ms;
-    uint32_t method; /* index in the home server's table */
-    uint32_t meta_len, peer_len;
+    uint32_t method;                       /* index in the home server's table */
+    uint32_t meta_len, peer_len, name_len; /* RELAY_OPEN: parts of bytes */
     enum grpc_code code;
     int err;
     bool has_message;

@@ -34,8 +34,8 @@ struct range_source {
     int job_err;
     bool is_reading;
     bool has_source; /* RangeStream: grpc has it, close will follow */
-    bool is_ended; /* the plan is given back */
-    bool is_last;  /* RangeStream: the chunk under way is the last */
+    bool is_ended;   /* the plan is given back */
+    bool is_last;    /* RangeStream: the chunk under way is the last */
 };
 
 /* ---- cold pieces ---- */
@@ -239,8 +239,8 @@ static void stream_maybe_free(struct range_source *rs)
     }
 }
 
-/* One message is out, and the call goes on until the last, see next_chunk; or the call was cancelled
- * a moment ago. */
+/* One message is out, and the call goes on until the last, see next_chunk; or the call was
+ * cancelled a moment ago. */
 static void stream_close(struct grpc_source *src)
 {
     struct range_source *rs = container_of(src, struct range_source, source);
