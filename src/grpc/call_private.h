@@ -124,6 +124,7 @@ struct grpc_server {
     uint32_t slot_count, slot_cap, slot_free;
     struct grpc_deadlines deadlines;
     struct grpc_server_stats stats;
+    size_t held_bytes; /* over all connections, against LIMIT_PENDING_BYTES */
 };
 
 enum grpc_drain { DRAIN_NO, DRAIN_NOTICE, DRAIN_FINAL };
@@ -168,6 +169,8 @@ void grpc_conn_dirty(struct grpc_conn *c);
 /* request.c */
 extern const struct h2_stream_ops grpc_request_ops;
 void grpc_request_process_held(struct grpc_call *call);
+/* The server's hook; false: it has answered. */
+bool grpc_request_admit(struct grpc_call *call, struct slice msg);
 /* The call no longer counts among those that hold bytes. */
 void grpc_request_unhold(struct grpc_call *call);
 

@@ -127,8 +127,11 @@ struct grpc_relay *grpc_relay_create(struct grpc_server *home, unsigned shares,
 struct grpc_server *grpc_relay_open(struct grpc_relay *r, struct env *env)
 {
     struct grpc_server_options o = r->home->opts;
-    o.on_handled = NULL; /* counted at home */
-    o.response_bytes_max = r->home->opts.response_bytes_max / r->shares;
+    o.on_handled = NULL; /* home's, as admit */
+    o.admit = NULL;
+    o.response_bytes_max /= r->shares;
+    o.held_bytes_max /= r->shares;
+    o.streams_max /= r->shares;
     r->net = grpc_server_create(env, &o);
     relay_net_methods(r);
     return r->net;

@@ -35,8 +35,8 @@ enum {
     RELAY_CHUNK_BYTES = 128 << 10,  /* made at once */
 };
 
-/* All methods are registered with home already; shares: how many relays home has (they share
- * LIMIT_RESPONSE_BUFFER_BYTES). */
+/* All methods are registered with home already; shares: how many relays home has (they share the
+ * bounds over all connections). */
 struct grpc_relay *grpc_relay_create(struct grpc_server *home, unsigned shares,
                                      struct env_mailbox *up, struct env_mailbox *down);
 /* The net thread's server, for its connections. */

@@ -373,9 +373,21 @@ static void deliver_message(struct relay_home_call *hc, struct slice msg)
     struct grpc_call *call = &hc->call;
     call->stats->msg_received++;
     hc->relay->home->stats.bytes_received += msg.len;
+    if (call->method->kind == GRPC_KIND_UNARY && !grpc_request_admit(call, msg)) {
+        return;
+    }
     call->message = msg;
     call->method->on_message(call, msg);
     call->message = SLICE_NULL;
+}
+
+/* As request.c's start. */
+static void begin(struct grpc_call *call)
+{
+    bool is_unary = call->method->kind == GRPC_KIND_UNARY;
+    if ((is_unary || grpc_request_admit(call, SLICE_NULL)) && call->method->on_start != NULL) {
+        call->method->on_start(call);
+    }
 }
 
 static void up_open(struct relay_mail *m)
@@ -408,9 +420,7 @@ static void up_open(struct relay_mail *m)
         call->start_ns = r->home->env->clock->ops->mono_ns(r->home->env->clock);
     }
     hc->inside++;
-    if (call->method->on_start != NULL) {
-        call->method->on_start(call);
-    }
+    begin(call);
     if (m->has_message && !call->is_answered) {
         deliver_message(hc, msg);
     }

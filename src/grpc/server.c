@@ -33,6 +33,8 @@ struct grpc_server *grpc_server_create(struct env *env, const struct grpc_server
     s->opts.ping_timeout_ms = or_default(opts->ping_timeout_ms, 20000);
     s->opts.response_bytes_max =
         (size_t)or_default(opts->response_bytes_max, LIMIT_RESPONSE_BUFFER_BYTES);
+    s->opts.held_bytes_max = (size_t)or_default(opts->held_bytes_max, LIMIT_PENDING_BYTES);
+    s->opts.streams_max = or_default(opts->streams_max, LIMIT_STREAMS);
     s->pool = http_pool_create();
     list_init(&s->free_calls);
     grpc_deadlines_init(&s->deadlines, env, deadline_due, s);

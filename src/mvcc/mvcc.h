@@ -166,6 +166,9 @@ struct mvcc_pin {
 void mvcc_pin_add(struct mvcc_store *s, struct mvcc_pin *pin, int64_t rev);
 void mvcc_pin_remove(struct mvcc_pin *pin);
 
+/* True while a plan, a hash or another reader holds a revision. */
+bool mvcc_is_pinned(const struct mvcc_store *s);
+
 struct mvcc_item {
     int64_t main;
     uint32_t sub;
@@ -252,6 +255,8 @@ struct mvcc_sink {
  * not in memory: take a slice.  Resumable at any byte. */
 MUST_USE int mvcc_plan_next(struct mvcc_plan *plan, struct mvcc_sink *sink);
 
+/* The backend that the plan reads from: slices are read through a view of it. */
+struct backend *mvcc_plan_backend(const struct mvcc_plan *plan);
 /* A piece of the body with holes where pages must be read first. */
 struct mvcc_slice;
 /* The next items up to about bytes_max (at least one); the plan moves behind them. ERR_END: no

@@ -64,6 +64,11 @@ void mvcc_pin_remove(struct mvcc_pin *pin)
     list_remove(&pin->node);
 }
 
+bool mvcc_is_pinned(const struct mvcc_store *s)
+{
+    return !list_is_empty(&s->pins);
+}
+
 /* ---- restore ---- */
 
 static int restore_record(struct keyindex *x, struct slice key, struct slice value,

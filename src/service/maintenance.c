@@ -43,10 +43,25 @@ static void status_errors(struct service *s, const struct core_status *st, struc
     for (size_t i = 0; i < apply_alarm_count(a); i++) {
         struct schema_alarm alarm = apply_alarm_at(a, i);
         char text[96];
-        (void)snprintf(text, sizeof(text), "memberID:%llu alarm:%s ",
-                       (unsigned long long)alarm.member_id, alarm_name(alarm.type));
+        (void)snprintf(text, sizeof(text), "memberID:%llu alarm:%s%s",
+                       (unsigned long long)alarm.member_id, alarm_name(alarm.type),
+                       st->level < LEVEL_3_7 ? " " : ""); /* as each release writes a message */
         wire_append_bytes(out, STATUS_ERRORS, slice_cstr(text));
     }
+}
+
+/* What 3.6 added. */
+static void status_since_3_6(struct service *s, const struct core_status *st, struct buf *out)
+{
+    char storage[SEMVER_TEXT_MAX];
+    struct schema_downgrade job = core_downgrade(s->core);
+    struct buf info = BUF_INIT;
+    wire_append_bytes(out, STATUS_STORAGE_VERSION, service_storage_version(s, storage));
+    wire_append_u64(out, STATUS_QUOTA, (uint64_t)st->quota);
+    wire_append_u64(&info, 1, job.enabled);
+    wire_append_bytes(&info, 2, slice_cstr(job.target));
+    wire_append_message(out, STATUS_DOWNGRADE, buf_slice(&info));
+    buf_deinit(&info);
 }
 
 static void status_on_message(struct grpc_call *call, struct slice msg)
@@ -58,7 +73,7 @@ static void status_on_message(struct grpc_call *call, struct slice msg)
     struct wire_header h = service_header(s, st.rev);
     struct buf *out = service_scratch(s);
     wire_append_header(out, &h);
-    wire_append_bytes(out, STATUS_VERSION, slice_cstr(s->o.server_version));
+    wire_append_bytes(out, STATUS_VERSION, slice_cstr(level_rules(st.level)->server_version));
     wire_append_u64(out, STATUS_DB_SIZE, st.db_size);
     wire_append_u64(out, STATUS_LEADER, st.leader);
     wire_append_u64(out, STATUS_RAFT_INDEX, st.committed);
@@ -67,10 +82,9 @@ static void status_on_message(struct grpc_call *call, struct slice msg)
     status_errors(s, &st, out);
     wire_append_u64(out, STATUS_IN_USE, st.db_size_in_use);
     wire_append_u64(out, STATUS_IS_LEARNER, st.raft.is_learner);
-    char storage[SEMVER_TEXT_MAX];
-    wire_append_bytes(out, STATUS_STORAGE_VERSION, service_storage_version(s, storage));
-    wire_append_u64(out, STATUS_QUOTA, st.quota > 0 ? (uint64_t)st.quota : 0);
-    wire_append_message(out, STATUS_DOWNGRADE, SLICE_NULL);
+    if (st.level >= LEVEL_3_6) {
+        status_since_3_6(s, &st, out);
+    }
     grpc_call_finish_unary(call, buf_slice(out));
 }
 
@@ -94,26 +108,10 @@ static void hash_on_message(struct grpc_call *call, struct slice msg)
     service_call_submit(service_call_begin(service_of(call), call, CORE_HASH, hash_reply));
 }
 
-/* The one integer of a small request. */
-static int number_of(struct slice msg, uint32_t field, uint64_t *out)
-{
-    struct wire_scan s;
-    uint64_t n = 0;
-    for (wire_scan_init(&s, msg); wire_scan_next(&s);) {
-        if (s.field == field && s.type == WIRE_VARINT) {
-            n = s.number;
-        }
-    }
-    if (s.err == 0) {
-        *out = n;
-    }
-    return s.err;
-}
-
 static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
 {
     uint64_t rev;
-    int err = number_of(msg, 1, &rev);
+    int err = service_number_of(msg, 1, &rev);
     if (err != 0) {
         service_malformed(call, err);
         return;
@@ -129,9 +127,9 @@ static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
 static int alarm_validate(struct slice msg)
 {
     uint64_t action, type;
-    int err = number_of(msg, 1, &action);
+    int err = service_number_of(msg, 1, &action);
     if (err == 0) {
-        err = number_of(msg, 3, &type);
+        err = service_number_of(msg, 3, &type);
     }
     if (err != 0) {
         return err;
@@ -190,6 +188,8 @@ static const struct grpc_method maintenance_methods[] = {
     UNARY("Defragment", defrag_on_message),
     UNARY("Hash", hash_on_message),
     UNARY("HashKV", hash_kv_on_message),
+    UNARY("MoveLeader", move_leader_on_message),
+    UNARY("Downgrade", downgrade_on_message),
     {.service = "etcdserverpb.Maintenance",
      .name = "Snapshot",
      .kind = GRPC_KIND_SERVER_STREAM,

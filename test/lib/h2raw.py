@@ -1,123 +1,190 @@
-"""A bare HTTP/2 client for tests that misbehave: it opens gRPC streams, reads a little or nothing, resets
-streams, and goes away without a word.  Standard library only."""
+"""HTTP/2 by hand, for peers that do not keep the rules: frames are made and read here, byte by byte, with
+no library between the test and the wire.  Standard library only."""
 import socket
 import struct
+import time
 
 PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-END_STREAM, END_HEADERS, ACK = 1, 4, 1
+DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONT = range(10)
+END_STREAM, ACK, END_HEADERS, PADDED, PRIO = 1, 1, 4, 8, 32
+(NO_ERROR, PROTOCOL, INTERNAL, FLOW, SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE, REFUSED, CANCEL,
+ COMPRESSION, CONNECT, CALM) = range(12)
+HANG_S = 30
 
 
-def varint(n):
-    out = bytearray()
-    while n >= 0x80:
-        out.append(n & 0x7f | 0x80)
-        n >>= 7
-    out.append(n)
+def frame(kind, flags, stream, payload=b'', length=None):
+    n = len(payload) if length is None else length
+    return struct.pack('>I', n)[1:] + bytes([kind, flags]) + struct.pack('>I', stream) + payload
+
+
+def number(value, prefix, first=0):
+    """RFC 7541 5.1."""
+    top = (1 << prefix) - 1
+    if value < top:
+        return bytes([first | value])
+    out = bytearray([first | top])
+    value -= top
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
     return bytes(out)
 
 
-def field(number, value):
-    """One protobuf field: bytes, or a number."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
+def number_varint(value):
+    """protobuf's."""
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
 
 
-def message(body):
-    return b'\0' + struct.pack('>I', len(body)) + body
+def field(name, value):
+    """Literal without indexing, no Huffman."""
+    name, value = name.encode(), value if isinstance(value, bytes) else value.encode()
+    return b'\0' + number(len(name), 7) + name + number(len(value), 7) + value
 
 
-def _text(s):
-    """An HPACK string, not compressed; below 127 bytes."""
-    return bytes([len(s)]) + s
+def block(*pairs):
+    return b''.join(field(n, v) for n, v in pairs)
 
 
-def _header(name, value):
-    return b'\0' + _text(name.encode()) + _text(value.encode())
+def request(path='/etcdserverpb.KV/Range', *more, method='POST', scheme='http'):
+    return block((':method', method), (':scheme', scheme), (':path', path), (':authority', 'localhost'),
+                 ('content-type', 'application/grpc'), ('te', 'trailers'), *more)
 
 
-class Client:
-    def __init__(self, port, window=65535, timeout=30):
-        self.sock = socket.create_connection(('127.0.0.1', port), timeout=timeout)
+def message(body, compressed=0, length=None):
+    return struct.pack('>BI', compressed, len(body) if length is None else length) + body
+
+
+def settings(*pairs):
+    return frame(SETTINGS, 0, 0, b''.join(struct.pack('>HI', k, v) for k, v in pairs))
+
+
+class Peer:
+    """One connection; reads with a hang limit."""
+
+    def __init__(self, address, preface=PREFACE, hello=True, receive_buffer=0):
+        self.s = socket.socket()
+        if receive_buffer:
+            self.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.s.settimeout(HANG_S)
+        self.s.connect(address)
+        self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buf = b''
         self.next_id = 1
-        self.buffer = b''
-        self.data_bytes = {}   # stream -> bytes of DATA
-        self.ended = set()
-        self.send_raw(PREFACE)
-        self.frame(SETTINGS, 0, 0, struct.pack('>HI', 4, window))
-        self.grow(0, 1 << 30)  # the streams' own windows are what bounds
+        self.sending, self.room, self.conn_room = 0, 0, 65535
+        if preface:
+            self.send(preface)
+        if hello:
+            self.send(settings())
 
-    def send_raw(self, data):
-        self.sock.sendall(data)
+    def send(self, data):
+        """A peer that has hung up on us is a result, seen by the next read."""
+        try:
+            self.s.sendall(data)
+            return True
+        except (BrokenPipeError, ConnectionResetError):
+            return False
 
-    def frame(self, kind, flags, stream, payload):
-        self.send_raw(struct.pack('>I', len(payload))[1:] + bytes([kind, flags])
-                      + struct.pack('>I', stream) + payload)
+    def open(self, flags=END_HEADERS, path='/etcdserverpb.KV/Range', headers=None):
+        sid, self.next_id = self.next_id, self.next_id + 2
+        self.send(frame(HEADERS, flags, sid, request(path) if headers is None else headers))
+        return sid
 
-    def call(self, path, body=None, end=True):
-        """Begins a call; body None: only the headers."""
-        stream, self.next_id = self.next_id, self.next_id + 2
-        block = b''.join(_header(*h) for h in [
-            (':method', 'POST'), (':scheme', 'http'), (':path', path), (':authority', 'h'),
-            ('content-type', 'application/grpc'), ('te', 'trailers')])
-        self.frame(HEADERS, END_HEADERS, stream, block)
-        if body is not None:
-            payload = message(body)
-            while payload or end:
-                piece, payload = payload[:16384], payload[16384:]
-                self.frame(DATA, END_STREAM if end and not payload else 0, stream, piece)
-                if not payload:
-                    break
-        return stream
+    def call(self, body, path='/etcdserverpb.KV/Range'):
+        sid = self.open(path=path)
+        self.send(frame(DATA, END_STREAM, sid, message(body)))
+        return sid
 
-    def reset(self, stream, code=8):
-        self.frame(RST_STREAM, 0, stream, struct.pack('>I', code))
+    def read(self):
+        """(type, flags, stream, payload), or None at the end of the connection."""
+        while True:
+            if len(self.buf) >= 9:
+                n = int.from_bytes(self.buf[:3], 'big')
+                if len(self.buf) >= 9 + n:
+                    f = (self.buf[3], self.buf[4], int.from_bytes(self.buf[5:9], 'big') & 0x7fffffff,
+                         self.buf[9:9 + n])
+                    self.buf = self.buf[9 + n:]
+                    if f[0] == WINDOW and f[2] == 0 and len(f[3]) == 4:
+                        self.conn_room += int.from_bytes(f[3], 'big')
+                    return f
+            try:
+                more = self.s.recv(65536)
+            except ConnectionResetError:
+                return None
+            if not more:
+                return None
+            self.buf += more
 
-    def grow(self, stream, by):
-        self.frame(WINDOW_UPDATE, 0, stream, struct.pack('>I', by))
+    def wait_window(self, sid, size):
+        """Keeps the server's windows while a body is sent: counts what was sent, waits when it is used up."""
+        if self.sending != sid:
+            self.sending, self.room = sid, 65535
+        self.room -= size
+        self.conn_room -= size
+        while self.room < 16384 or self.conn_room < 16384:
+            f = self.read()
+            assert f is not None and f[0] not in (RST, GOAWAY), f
+            if f[0] == WINDOW:
+                self.room += int.from_bytes(f[3], 'big') if f[2] == sid else 0
+            elif f[0] == HEADERS and f[2] == sid:
+                self.buf = frame(*f) + self.buf
+                return
 
-    def _take(self, n):
-        while len(self.buffer) < n:
-            got = self.sock.recv(65536)
-            if not got:
-                raise EOFError
-            self.buffer += got
-        out, self.buffer = self.buffer[:n], self.buffer[n:]
-        return out
+    def until(self, want, hang=HANG_S):
+        """The first frame for which want(type, flags, stream, payload); None at the end."""
+        end = time.monotonic() + hang
+        while time.monotonic() < end:
+            f = self.read()
+            if f is None or want(*f):
+                return f
+        raise AssertionError('nothing of what was waited for came')
 
-    def read_frame(self):
-        head = self._take(9)
-        length = int.from_bytes(head[:3], 'big')
-        kind, flags, stream = head[3], head[4], int.from_bytes(head[5:9], 'big')
-        payload = self._take(length)
-        if kind == SETTINGS and not flags & ACK:
-            self.frame(SETTINGS, ACK, 0, b'')
-        elif kind == PING and not flags & ACK:
-            self.frame(PING, ACK, 0, payload)
-        elif kind == DATA:
-            self.data_bytes[stream] = self.data_bytes.get(stream, 0) + length
-        if kind == RST_STREAM or (kind in (DATA, HEADERS) and flags & END_STREAM):
-            self.ended.add(stream)
-        return kind, flags, stream, payload
+    def ends(self, *codes):
+        """The connection is ended by the server, with GOAWAY of one of these codes (or without one)."""
+        seen = None
+        while True:
+            f = self.read()
+            if f is None:
+                break
+            if f[0] == GOAWAY:
+                seen = int.from_bytes(f[3][4:8], 'big')
+        assert seen is None or seen in codes, f'GOAWAY {seen}, wanted {codes}'
+        return seen
 
-    def read_until(self, done, frames=100000):
-        """Frames until done(self), at most so many."""
-        while not done(self) and frames > 0:
-            self.read_frame()
-            frames -= 1
-        return done(self)
+    def resets(self, sid, *codes):
+        """The stream is reset, or (also allowed, RFC 9113 5.4.2) the connection is ended."""
+        f = self.until(lambda k, fl, st, p: (k == RST and st == sid) or k == GOAWAY)
+        if f is None:
+            return
+        code = int.from_bytes(f[3][:4] if f[0] == RST else f[3][4:8], 'big')
+        assert code in codes, f'code {code}, wanted {codes}'
 
-    def drain(self, stream, consume=True):
-        """Reads the stream to its end, giving windows back."""
-        given = 0
-        while stream not in self.ended:
-            self.read_frame()
-            got = self.data_bytes.get(stream, 0)
-            if consume and got - given > 16384:
-                self.grow(stream, got - given)
-                given = got
-        return self.data_bytes.get(stream, 0)
+    def alive(self):
+        """A PING is answered: everything before it was taken, the connection lives."""
+        self.send(frame(PING, 0, 0, b'are you?'))
+        f = self.until(lambda k, fl, st, p: k == GOAWAY or (k == PING and fl & ACK and p == b'are you?'))
+        assert f is not None and f[0] == PING, f'the connection was ended: {f}'
+
+    def answer(self, sid):
+        """(header block bytes of all HEADERS of the stream, body) once the stream is ended; a reset fails."""
+        heads, body = b'', bytearray()
+        while True:
+            f = self.read()
+            assert f is not None, 'the connection was closed'
+            kind, flags, st, payload = f
+            if st != sid:
+                continue
+            assert kind != RST, 'reset with ' + str(int.from_bytes(payload, 'big'))
+            heads += payload if kind in (HEADERS, CONT) else b''
+            if kind == DATA:
+                body += payload
+            if kind in (DATA, HEADERS) and flags & END_STREAM:
+                return heads, bytes(body)
 
     def close(self):
-        self.sock.close()
+        self.s.close()

@@ -19,9 +19,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'lib'))
-import h2raw  # noqa: E402
+import h2client  # noqa: E402
 from cairn_test import HANG_S, ROOT, Test  # noqa: E402
-from h2raw import field  # noqa: E402
+from h2client import field  # noqa: E402
 
 RC_REPORT = 66
 KV, MAINTENANCE = '/etcdserverpb.KV/', '/etcdserverpb.Maintenance/'
@@ -69,7 +69,7 @@ class Load:
             t.join(HANG_S * 2)
 
     def client(self):
-        return h2raw.Client(self.server.client_port, timeout=HANG_S)
+        return h2client.Client(self.server.client_port, timeout=HANG_S)
 
     def requests(self, rng):
         c = self.client()
@@ -124,7 +124,7 @@ class Load:
                  for _ in range(rng.randrange(1, 30))]
         for s in socks:
             s.sendall(rng.choice([b'', b'GET /health HTTP/1.1\r\nHost: h\r\n\r\n', b'GET /met', b'rubbish\n',
-                                  h2raw.PREFACE, b'GET / HTTP/1.1\r\nHost: h\r\n\r\n' * 3]))
+                                  h2client.PREFACE, b'GET / HTTP/1.1\r\nHost: h\r\n\r\n' * 3]))
         for s in socks:
             s.close()
 
@@ -151,7 +151,7 @@ class Load:
 
     def h2load(self, rng):
         body = self.server.t.dir / 'body.bin'
-        body.write_bytes(h2raw.message(put(b'load', b'v' * 256)))
+        body.write_bytes(h2client.message(put(b'load', b'v' * 256)))
         subprocess.run(['h2load', '-n', '1000', '-c', str(rng.randrange(1, 20)), '-m', '20', '-t', '1', '-d',
                         str(body), '-H', 'content-type: application/grpc', '-H', 'te: trailers',
                         self.server.url + KV + 'Put'], capture_output=True, timeout=HANG_S)
