@@ -81,11 +81,12 @@ asan:
 	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized
 	@ninja -C build-asan -j $(JOBS) && tools/run_tests.py --build build-asan --only unit,crash
 
-## tsan     the unit tests under the thread sanitizer
+## tsan     the unit tests and a load on a server under the thread sanitizer
 tsan:
 	@tools/deps.sh build
 	@[ -f build-tsan/build.ninja ] || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false --buildtype=debugoptimized
-	@ninja -C build-tsan -j $(JOBS) && tools/run_tests.py --build build-tsan --only unit
+	@ninja -C build-tsan -j $(JOBS) && TSAN_OPTIONS="halt_on_error=1 exitcode=66 $$TSAN_OPTIONS" tools/run_tests.py --build build-tsan --only unit && \
+	  python3 test/tsan/load.py --build build-tsan
 
 ## cov      line coverage of the unit tests (build-cov/coverage.txt)
 cov:

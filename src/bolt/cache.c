@@ -38,10 +38,9 @@ void frame_unpin(struct bolt_frame *f)
     if (f == NULL) {
         return;
     }
-    unsigned before = atomic_fetch_sub_explicit(&f->refs, 1, memory_order_release);
+    unsigned before = atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel);
     ensure(before > 0);
     if (before == 1) {
-        atomic_thread_fence(memory_order_acquire);
         ensure(!f->is_cached);
         mem_free(f);
     }

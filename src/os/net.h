@@ -65,6 +65,12 @@ void os_conn_fail(struct os_conn *c, int err);
 /* Frees a conn that nobody has seen yet; closes its socket. */
 void os_conn_drop(struct os_conn *c);
 struct env *os_net_env(struct os_net *net);
+/* A fresh connected socket becomes a conn that on_accept sees; it is closed after an error. */
+MUST_USE int os_conn_accept(struct os_net *net, int fd, const struct sockaddr_storage *peer,
+                            socklen_t len, void (*on_accept)(void *arg, struct env_conn *conn),
+                            void *arg);
+int os_net_adopt(struct env_net *n, int64_t handle,
+                 void (*on_accept)(void *arg, struct env_conn *conn), void *arg);
 
 /* ---- connect.c ---- */
 int os_net_connect(struct env_net *n, const char *addr, uint64_t timeout_ms,

@@ -9,6 +9,7 @@
 #include "grpc/server.h"
 #include "metrics/grpc.h"
 #include "rpc/rpc.h"
+#include "rpc/worker.h"
 #include "server/peers.h"
 #include "server/server.h"
 #include "server/tls.h"
@@ -17,6 +18,11 @@ enum {
     SERVER_LISTENERS_MAX = 3 * SERVER_URLS_MAX,
     SERVER_METHODS_MAX = 128,
     SERVER_GRACE_MS = 7000, /* open streams at a stop: T of client-api 2.0.4 */
+};
+
+struct server_net_thread {
+    struct os_thread *thread;
+    struct rpc_worker *worker;
 };
 
 struct server {
@@ -28,6 +34,8 @@ struct server {
     struct metrics *metrics;
     struct grpc_server *grpc;
     struct rpc_server *rpc;
+    struct server_net_thread net[SERVER_NET_THREADS_MAX];
+    size_t net_count;
     struct rpc_listener *listeners[SERVER_LISTENERS_MAX];
     size_t listener_count;
     struct server_peers peers;
@@ -44,6 +52,11 @@ struct server {
     bool is_peers_stopped;
     bool is_fatal;
 };
+
+/* net.c: text as server_create's. */
+MUST_USE int server_net_start(struct server *s, char *text);
+/* Nothing is under way any more. */
+void server_net_stop(struct server *s);
 
 /* metrics.c */
 void server_metrics_init(struct server *s);

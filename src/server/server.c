@@ -471,7 +471,10 @@ int server_create(struct env *env, const struct server_config *config,
     make_rpc(s);
     server_peers_serve(&s->peers, s->service);
     server_metrics_init(s);
-    err = listen_all(s, text);
+    err = server_net_start(s, text);
+    if (err == 0) {
+        err = listen_all(s, text);
+    }
     if (err != 0) {
         close_listeners(s);
         server_destroy(s);
@@ -487,6 +490,7 @@ int server_create(struct env *env, const struct server_config *config,
 
 void server_destroy(struct server *s)
 {
+    server_net_stop(s);
     rpc_server_destroy(s->rpc);
     grpc_server_destroy(s->grpc);
     gateway_destroy(s->gateway);
