@@ -104,7 +104,7 @@ static void alarm_actions(void **state)
     ask(MAINTENANCE "Alarm", &msg);
     struct core_request *r = fake_take(CORE_PROPOSE);
     assert_int_equal(r->which, WIRE_INTERNAL_ALARM);
-    assert_true(slice_equal(r->body, buf_slice(&msg)));
+    assert_true(slice_equal(buf_slice(&fake.body), buf_slice(&msg)));
     r->header_rev = 7;
     answered(r, 0);
     expect_fields(HEADER);
