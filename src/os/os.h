@@ -118,6 +118,10 @@ MUST_USE int os_sd_notify(const char *state);
  * ERR_NOT_FOUND without one (cli.md 1.2: "detected default host for advertise"). */
 MUST_USE int os_default_host(char *out, size_t cap);
 
+/* "name:port" -> "ip:port", appended; IPv4 before IPv6.  Blocks: for starts only. ERR_NOT_FOUND and
+ * others: os_last_text. */
+MUST_USE int os_resolve(const char *host_port, struct buf *out);
+
 /* ---- terminal and standard streams ---- */
 
 enum os_stream {

@@ -7,6 +7,7 @@
 
 #include "gateway/gateway.h"
 #include "grpc/server.h"
+#include "member/url.h"
 #include "metrics/grpc.h"
 #include "rpc/rpc.h"
 #include "server/peers.h"
@@ -17,6 +18,13 @@ enum {
     SERVER_LISTENERS_MAX = 3 * SERVER_URLS_MAX,
     SERVER_METHODS_MAX = 128,
     SERVER_GRACE_MS = 7000, /* open streams at a stop: T of client-api 2.0.4 */
+};
+
+/* For driver_config.resolver and join_options.resolver; one start. */
+struct server_resolver {
+    struct url_resolver base;
+    struct env *env;
+    int tries;
 };
 
 struct server {
@@ -45,6 +53,8 @@ struct server {
     bool is_fatal;
 };
 
+/* resolve.c */
+void server_resolver_init(struct server_resolver *r, struct env *env);
 /* metrics.c */
 void server_metrics_init(struct server *s);
 
