@@ -400,7 +400,8 @@ static int initial_members(struct boot *b, struct membership *out)
         err = urls_parse_list(dc->advertise_peer_urls, &advertised, &error);
     }
     if (err == 0) {
-        err = initial_cluster_verify_bootstrap(&ic, dc->name, &advertised, false, NULL, &error);
+        err = initial_cluster_verify_bootstrap(&ic, dc->name, &advertised, false, dc->resolver,
+                                               &error);
     }
     if (err == 0) {
         err = initial_cluster_members(&ic, dc->initial_cluster_token, out, &error);

@@ -140,6 +140,10 @@ MUST_USE int os_default_host(char *out, size_t cap);
  * x), or the addresses that belong to a name?  Blocks while name servers are asked. */
 bool os_address_has_name(const char *address, const char *names, size_t names_len);
 
+/* "name:port" -> "ip:port", appended; IPv4 before IPv6.  Blocks: for starts only. ERR_NOT_FOUND and
+ * others: os_last_text. */
+MUST_USE int os_resolve(const char *host_port, struct buf *out);
+
 /* ---- terminal and standard streams ---- */
 
 enum os_stream {

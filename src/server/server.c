@@ -406,7 +406,10 @@ static void on_removed(void *arg)
 static int open_driver(struct server *s, char *text)
 {
     struct driver_config dc = s->config.driver;
+    struct server_resolver resolver;
+    server_resolver_init(&resolver, s->env);
     dc.env = s->env;
+    dc.resolver = &resolver.base; /* used by driver_open only */
     dc.on_ready = on_ready;
     dc.on_fatal = on_fatal;
     dc.on_stopped = on_driver_stopped;
