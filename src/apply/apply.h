@@ -45,6 +45,9 @@ void apply_destroy(struct apply *a);
 void apply_alarm_load(struct apply *a, struct schema_alarm alarm);
 /* What the cluster bucket held, at start. */
 void apply_versions_load(struct apply *a, struct semver cluster, struct semver storage);
+void apply_downgrade_load(struct apply *a, const struct schema_downgrade *d);
+/* The member is another level from the next entry on. */
+void apply_level_set(struct apply *a, enum level level);
 
 /* ---- one entry ---- */
 
@@ -55,6 +58,7 @@ struct apply_result {
     bool is_compaction; /* accepted: compact_rev */
     int64_t compact_rev;
     bool version_changed;
+    bool version_from_v2; /* the log of before may hold v2 requests, which end a 3.7 member */
     bool version_lowered; /* a raft snapshot must be taken (peer-protocol 4.8) */
     bool published;       /* attributes of this member were set */
 };
@@ -78,6 +82,8 @@ bool apply_has_alarm(const struct apply *a, int32_t type);
 /* none while not set. */
 struct semver apply_cluster_version(const struct apply *a);
 struct semver apply_storage_version(const struct apply *a);
+/* Not enabled while none is under way. */
+struct schema_downgrade apply_downgrade(const struct apply *a);
 /* Moves the storage version one step towards the cluster version (storage-formats 2.6): on each
  * change of the cluster version and every few seconds. */
 void apply_storage_version_step(struct apply *a);

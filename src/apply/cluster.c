@@ -11,6 +11,21 @@ void apply_versions_load(struct apply *a, struct semver cluster, struct semver s
     a->storage_version = storage;
 }
 
+void apply_downgrade_load(struct apply *a, const struct schema_downgrade *d)
+{
+    a->downgrade = *d;
+}
+
+void apply_level_set(struct apply *a, enum level level)
+{
+    a->o.level = level;
+}
+
+struct schema_downgrade apply_downgrade(const struct apply *a)
+{
+    return a->downgrade;
+}
+
 struct semver apply_cluster_version(const struct apply *a)
 {
     return a->cluster_version;
@@ -34,7 +49,7 @@ void apply_storage_version_step(struct apply *a)
         from = level_rules(LEVEL_3_5)->version;
     }
     while (level_storage_next(from, a->cluster_version, none, &step) == 0 &&
-           step.action == LEVEL_STORAGE_SET) {
+           step.action != LEVEL_STORAGE_KEEP) {
         schema_storage_step(a->o.backend, &step);
         from = a->storage_version = step.version;
     }
@@ -52,6 +67,8 @@ static int set_cluster_version(struct apply *a, struct slice text, struct apply_
     }
     out->version_lowered = semver_compare(v, a->cluster_version) < 0;
     out->version_changed = semver_compare(v, a->cluster_version) != 0;
+    out->version_from_v2 = !semver_is_none(a->cluster_version) && !out->version_lowered &&
+                           semver_compare(a->cluster_version, level_rules(LEVEL_3_6)->version) < 0;
     a->cluster_version = v;
     schema_put_cluster_version(a->o.backend, v);
     apply_storage_version_step(a);
@@ -132,6 +149,10 @@ static int downgrade_info_set(struct apply *a)
         }
     }
     if (s.err == 0) {
+        if (!d.enabled) {
+            d.target[0] = 0;
+        }
+        a->downgrade = d;
         schema_put_downgrade(a->o.backend, &d);
     }
     return s.err;

@@ -24,6 +24,7 @@ struct apply {
     size_t alarm_count;
     struct semver cluster_version;
     struct semver storage_version;
+    struct schema_downgrade downgrade;
 };
 
 /* alarm.c: the replicated alarm table. */

@@ -202,6 +202,31 @@ bool json_u64(struct json_reader *r, uint64_t *out)
     return true;
 }
 
+bool json_i64(struct json_reader *r, int64_t *out)
+{
+    if (r->err != 0) {
+        return false;
+    }
+    if (is_null(r)) {
+        return true;
+    }
+    blanks(r);
+    bool is_negative = r->p < r->end && *r->p == '-';
+    r->p += is_negative ? 1 : 0;
+    uint64_t v = 0;
+    if (!is_digit(r)) {
+        return bad(r);
+    }
+    if (!json_u64(r, &v)) {
+        return false;
+    }
+    if (v > (uint64_t)INT64_MAX + (is_negative ? 1 : 0)) {
+        return bad(r);
+    }
+    *out = is_negative ? (int64_t)(0 - v) : (int64_t)v;
+    return true;
+}
+
 static bool number_skip(struct json_reader *r)
 {
     if (r->p < r->end && *r->p == '-') {

@@ -59,6 +59,7 @@ bool json_array_begin(struct json_reader *r);
 bool json_array_next(struct json_reader *r);
 /* Reads of a null leave *out as it is and succeed, as in Go. */
 bool json_u64(struct json_reader *r, uint64_t *out);
+bool json_i64(struct json_reader *r, int64_t *out);
 bool json_bool(struct json_reader *r, bool *out);
 /* Clears *out and appends the text in UTF-8; what is not UTF-8 becomes U+FFFD. */
 bool json_string(struct json_reader *r, struct buf *out);

@@ -77,8 +77,8 @@ static int links_init(struct client *c, const struct client_conf *conf)
         }
         c->link_count++;
         l->timer.fire = on_link_timer;
-        /* The seam for src/tls: until it exists a secure endpoint cannot be honoured. */
-        if (l->endpoint.tls == CLIENT_TLS_NEED) {
+        /* Nothing that should be secret goes out in plain text. */
+        if (l->endpoint.tls == CLIENT_TLS_NEED && conf->tls == NULL) {
             return ERR_UNSUPPORTED;
         }
     }
@@ -171,8 +171,7 @@ static void on_down(void *arg, int err, const char *text)
     struct client *c = l->client;
     struct env_exec *exec = c->conf.env->exec;
     buf_clear(&c->last_failure);
-    buf_printf(&c->last_failure, "%s: %s", l->endpoint.addr,
-               text[0] != '\0' ? text : err_text(err));
+    buf_append_cstr(&c->last_failure, text[0] != '\0' ? text : err_text(err));
     (void)buf_cstr(&c->last_failure);
     bool was_up = l->state == LINK_UP || l->state == LINK_DRAINING;
     rpc_channel_destroy(l->channel);
@@ -207,6 +206,7 @@ static void link_connect(struct link *l)
         .addr = l->endpoint.addr,
         .authority = l->endpoint.authority,
         .user_agent = l->client->user_agent,
+        .tls = conf->tls,
         .connect_timeout_ms =
             conf->connect_timeout_ms != 0 ? conf->connect_timeout_ms : CONNECT_TIMEOUT_MS,
         .ping_interval_ms = ping != 0 && ping < CLIENT_PING_LEAST_MS ? CLIENT_PING_LEAST_MS : ping,

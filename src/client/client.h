@@ -27,6 +27,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "env/env.h"
+#include "rpc/tls.h"
 
 enum {
     CLIENT_ENDPOINTS_MAX = 1024,
@@ -51,6 +52,8 @@ struct client_conf {
     size_t send_bytes_max;  /* 0: CLIENT_SEND_BYTES_DEFAULT */
     size_t recv_bytes_max;  /* 0: 2^31-1 */
     const char *user_agent; /* NULL: default */
+    /* All endpoints speak TLS; NULL: none does.  Stays alive as long as the client. */
+    const struct rpc_tls_factory *tls;
 };
 
 struct client_status {
@@ -71,8 +74,8 @@ struct client_call_options {
     void *arg;
 };
 
-/* ERR_INVALID: no endpoint, or one that cannot be understood; ERR_UNSUPPORTED: one that needs TLS.
- */
+/* ERR_INVALID: no endpoint, or one that cannot be understood; ERR_UNSUPPORTED: one that needs TLS
+ * while conf.tls is NULL. */
 MUST_USE int client_create(const struct client_conf *conf, struct client **out);
 /* Calls under way end without on_done.  Not from inside a callback. */
 void client_destroy(struct client *c);
@@ -85,7 +88,8 @@ void client_call_cancel(struct client_call *call);
 /* Sent with every call as metadata `token`; NULL: none. */
 void client_token_set(struct client *c, const char *token);
 
-/* Why the newest connection failed: "127.0.0.1:1: connection refused"; "" when none did. */
+/* Why the newest connection failed: `connection error: desc = "transport: ..."`; "" when none did.
+ */
 const char *client_last_failure(const struct client *c);
 
 /* As the official client prints it: etcd's own errors by their text alone, "context deadline

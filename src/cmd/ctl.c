@@ -141,50 +141,64 @@ int ctl_settings(struct ctl *c)
     return rc;
 }
 
-/* ---- TLS: until src/tls is there, a clear refusal
- * -------------------------------------------------- */
+/* ---- TLS
+ * ----------------------------------------------------------------------------------------- */
 
-static int check_tls_file(struct ctl *c, const char *path)
-{
-    struct env_disk *disk = c->env->disk;
-    struct env_file *f;
-    if (disk->ops->open(disk, path, ENV_OPEN_READ, 0, &f) != 0) {
-        return ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "open %s: %s", path, os_last_text_go());
-    }
-    f->ops->close(f);
-    return 0;
-}
-
-static int check_tls_files(struct ctl *c, bool *out_has_any)
+/* Certificate, key and CA, if any is given, are read whatever the endpoints are; the texts are
+ * those of etcd's client. */
+static int open_tls(struct ctl *c)
 {
     const char *cert = ctl_cstr(c, cli_text(c->cli, "cert"));
     const char *key = ctl_cstr(c, cli_text(c->cli, "key"));
-    const char *cacert = ctl_cstr(c, cli_text(c->cli, "cacert"));
-    *out_has_any = cert[0] != '\0' || key[0] != '\0' || cacert[0] != '\0';
+    struct tls_config conf = {.side = TLS_CLIENT,
+                              .cert_file = cert,
+                              .key_file = key,
+                              .ca_file = ctl_cstr(c, cli_text(c->cli, "cacert")),
+                              .skips_verify = cli_bool(c->cli, "insecure-skip-tls-verify")};
+    if (c->tls != NULL) {
+        return 0;
+    }
     if ((cert[0] == '\0') != (key[0] == '\0')) {
         return ctl_fail(&c->fail, CTL_RC_BAD_ARGS,
                         "KeyFile and CertFile must both be present[key: %s, cert: %s]", key, cert);
     }
-    int rc = cert[0] != '\0' ? check_tls_file(c, cert) : 0;
-    rc = rc == 0 && key[0] != '\0' ? check_tls_file(c, key) : rc;
-    return rc == 0 && cacert[0] != '\0' ? check_tls_file(c, cacert) : rc;
+    struct buf error = BUF_INIT;
+    int rc = 0;
+    if (tls_context_create(c->env, &conf, &c->tls, &error) != 0) {
+        rc = ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "%s", buf_cstr(&error));
+    } else {
+        rpc_tls_source_init(&c->tls_source, c->tls);
+        c->tls_source.alpn = "h2";
+    }
+    buf_deinit(&error);
+    return rc;
 }
 
-static int check_tls(struct ctl *c, struct slice first_endpoint)
+/* The scheme of the first endpoint decides for all (cli.md 2.7). */
+static int choose_tls(struct ctl *c, struct slice first_endpoint,
+                      const struct rpc_tls_factory **out)
 {
-    bool is_wanted;
-    int rc = check_tls_files(c, &is_wanted);
-    if (rc != 0) {
-        return rc;
+    static const char *const files[] = {"cert", "key", "cacert"};
+    bool has_files = false;
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        has_files = has_files || cli_text(c->cli, files[i]).len > 0;
     }
-    is_wanted = is_wanted || !cli_bool(c->cli, "insecure-transport") ||
-                cli_bool(c->cli, "insecure-skip-tls-verify");
+    bool is_wanted = has_files || !cli_bool(c->cli, "insecure-transport") ||
+                     cli_bool(c->cli, "insecure-skip-tls-verify");
     struct client_endpoint e = {.tls = CLIENT_TLS_OPTIONAL};
     if (client_endpoint_parse(first_endpoint, &e) == 0) {
         is_wanted = e.tls == CLIENT_TLS_NEED || (is_wanted && e.tls == CLIENT_TLS_OPTIONAL);
     }
     client_endpoint_deinit(&e);
-    return is_wanted ? ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "TLS is not built in yet") : 0;
+    int rc = is_wanted || has_files ? open_tls(c) : 0;
+    *out = rc == 0 && is_wanted ? &c->tls_source.factory : NULL;
+    return rc;
+}
+
+void ctl_tls_close(struct ctl *c)
+{
+    tls_context_unref(c->tls);
+    c->tls = NULL;
 }
 
 /* ---- connecting
@@ -201,10 +215,14 @@ static int login(struct ctl *c, struct client *client)
     }
     int err = client_login(client, &c->runner, c->user, c->password, flag_ms(c, "dial-timeout"),
                            &c->error);
+    if (err != 0 && c->error.is_deadline) {
+        ctl_log_failure(client, "/etcdserverpb.Auth/Authenticate");
+    }
     return err == 0 ? 0 : ctl_fail(&c->fail, CTL_RC_BAD_CONNECTION, "%s", buf_cstr(&c->error.text));
 }
 
-static int create(struct ctl *c, const struct slice *endpoints, size_t count, struct client **out)
+static int create(struct ctl *c, const struct slice *endpoints, size_t count,
+                  const struct rpc_tls_factory *tls, struct client **out)
 {
     int64_t send = cli_number(c->cli, "max-request-bytes");
     int64_t recv = cli_number(c->cli, "max-recv-bytes");
@@ -212,6 +230,7 @@ static int create(struct ctl *c, const struct slice *endpoints, size_t count, st
         .env = c->env,
         .endpoints = endpoints,
         .endpoint_count = count,
+        .tls = tls,
         .ping_interval_ms = flag_ms(c, "keepalive-time"),
         .ping_timeout_ms = flag_ms(c, "keepalive-timeout"),
         .send_bytes_max = send > 0 ? (size_t)send : 0,
@@ -219,7 +238,9 @@ static int create(struct ctl *c, const struct slice *endpoints, size_t count, st
     };
     int err = client_create(&conf, out);
     if (err == ERR_UNSUPPORTED) {
-        return ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "TLS is not built in yet");
+        return ctl_fail(&c->fail, CTL_RC_BAD_ARGS,
+                        "an endpoint with https:// behind a first one with http://: the first "
+                        "decides for all, and nothing is sent to it in plain text");
     }
     return err == 0
                ? 0
@@ -229,8 +250,9 @@ static int create(struct ctl *c, const struct slice *endpoints, size_t count, st
 int ctl_connect_to(struct ctl *c, const struct slice *endpoints, size_t count, struct client **out)
 {
     struct client *client;
-    int rc = check_tls(c, count > 0 ? endpoints[0] : SLICE_NULL);
-    rc = rc != 0 ? rc : create(c, endpoints, count, &client);
+    const struct rpc_tls_factory *tls = NULL;
+    int rc = choose_tls(c, count > 0 ? endpoints[0] : SLICE_NULL, &tls);
+    rc = rc != 0 ? rc : create(c, endpoints, count, tls, &client);
     if (rc != 0) {
         return rc;
     }
@@ -316,7 +338,23 @@ int ctl_ask(struct ctl *c, struct client *client, const char *method, unsigned f
                                  .timeout_ms =
                                      (flags & CTL_NO_TIMEOUT) != 0 ? 0 : ctl_timeout_ms(c)};
     int err = client_ask(client, &c->runner, &req, reply, &c->error);
+    if (err != 0 && c->error.is_deadline) {
+        ctl_log_failure(client, method);
+    }
     return err == 0 ? 0 : ctl_fail(&c->fail, CTL_RC_ERROR, "%s", buf_cstr(&c->error.text));
+}
+
+void ctl_log_failure(const struct client *client, const char *method)
+{
+    const char *why = client_last_failure(client);
+    if (why[0] == '\0') {
+        return;
+    }
+    struct buf text = BUF_INIT;
+    buf_printf(&text, "rpc error: code = DeadlineExceeded desc = latest balancer error: %s", why);
+    log_warn("retrying of unary invoker failed", LOG_STR("method", method), LOG_U64("attempt", 0),
+             LOG_STR("error", buf_cstr(&text)));
+    buf_deinit(&text);
 }
 
 int ctl_bad_reply(struct ctl *c, int err)

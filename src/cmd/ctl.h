@@ -17,6 +17,7 @@
 #include "cmd/ctl_rc.h"
 #include "cmd/ctl_txn.h"
 #include "cmd/print.h"
+#include "rpc/tls_source.h"
 #include "wire/pb.h"
 
 enum { CTL_STDIN_MAX = 1 << 30 };
@@ -33,6 +34,8 @@ struct ctl {
     const char *const *environ_list;
     bool is_etcd_name; /* run as etcdctl: nothing on the terminal that etcdctl would not print */
     bool is_quiet;     /* fail.rc stands without an "Error:" line */
+    struct tls_context *tls; /* made at the first connection that wants it */
+    struct rpc_tls_source tls_source;
     /* Settings, after ctl_settings. */
     const char *user;
     const char *password;
@@ -55,6 +58,11 @@ MUST_USE int ctl_connect_to(struct ctl *c, const struct slice *endpoints, size_t
 MUST_USE int ctl_connect(struct ctl *c, struct client **out);
 /* Endpoints of `endpoint` and `defrag`: as given, or with --cluster those of the member list. */
 MUST_USE int ctl_endpoints(struct ctl *c, struct slice **out, size_t *out_count);
+
+/* After a time limit: why no connection came about, as one warning on stderr, as etcdctl does. */
+void ctl_log_failure(const struct client *client, const char *method);
+/* At the end. */
+void ctl_tls_close(struct ctl *c);
 
 /* --command-timeout in milliseconds, at least 1. */
 uint64_t ctl_timeout_ms(struct ctl *c);

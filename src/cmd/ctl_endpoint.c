@@ -103,6 +103,9 @@ static void on_done(void *arg, const struct client_status *status)
     p->row.is_healthy = status->code == GRPC_OK ||
                         slice_equal_cstr(status->text, err_text(ERR_RPC_PERMISSION_DENIED));
     if (!p->row.is_healthy) {
+        if (status->is_deadline) {
+            ctl_log_failure(p->client, "/etcdserverpb.KV/Range");
+        }
         client_status_text(status, &p->error);
         probe_done(p);
         return;

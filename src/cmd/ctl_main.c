@@ -76,6 +76,7 @@ static int main_with(struct env *env, int argc, char **argv)
         buf_append_slice(&c.err, buf_slice(&cli.err));
     }
     ctl_flush(&c);
+    ctl_tls_close(&c);
     ctl_fail_deinit(&c.fail);
     client_error_deinit(&c.error);
     buf_deinit(&c.out);

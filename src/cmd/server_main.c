@@ -16,6 +16,8 @@
 #include "os/log_sink.h"
 #include "os/os.h"
 #include "server/config.h"
+#include "server/join.h"
+#include "server/tls.h"
 
 enum { RC_GO_ON = -1, RC_ERROR = 1, RC_USAGE = 2, RC_PANIC = 2, FD_LIMIT_MIN = 150 };
 
@@ -25,6 +27,7 @@ struct program {
     struct os_log_sink *sink;
     struct flags flags;
     struct config config;
+    struct server_tls tls;
     struct buf error; /* for "failed to verify flags" */
     char *config_file;
     int signo;
@@ -330,6 +333,16 @@ static void on_signal(void *arg, int signo)
     server_stop(p->server);
 }
 
+static void on_hangup(void *arg, int signo)
+{
+    struct program *p = arg;
+    (void)signo;
+    if (p->signo == 0) {
+        log_info("received signal; reloading TLS files", LOG_STR("signal", "hangup"));
+        server_reload(p->server);
+    }
+}
+
 /* Before this a signal kills at once: there is nothing to end in order. */
 static void on_ready(void *arg)
 {
@@ -337,6 +350,9 @@ static void on_ready(void *arg)
     if (os_signal_watch(p->env, SIGTERM, on_signal, p) != 0 ||
         os_signal_watch(p->env, SIGINT, on_signal, p) != 0) {
         log_warn("signals cannot be watched: a stop will be like a crash");
+    }
+    if (server_tls_is_used(&p->tls) && os_signal_watch(p->env, SIGHUP, on_hangup, p) != 0) {
+        log_warn("SIGHUP cannot be watched: TLS files are reloaded by time only");
     }
 }
 
@@ -348,11 +364,35 @@ static int start_failed(struct program *p, const char *text)
     return RC_ERROR;
 }
 
-static int run_server(struct program *p)
+/* A first start with others: who they are, and whether they have begun without us. */
+static int join_others(struct program *p, struct join_result *out)
+{
+    struct driver_config *dc = &p->config.server.driver;
+    if (!p->config.server.is_existing && strchr(dc->initial_cluster, ',') == NULL) {
+        return 0;
+    }
+    int err = server_join(p->env, &p->config, out, &p->error);
+    if (err == 0 && p->config.server.is_existing) {
+        dc->is_join = true;
+        dc->existing = &out->remotes;
+        dc->existing_cluster_id = out->cluster_id;
+        dc->new_level = out->level;
+    }
+    return err;
+}
+
+static int run_server(struct program *p, bool is_initialized)
 {
     char text[DRIVER_TEXT_BYTES] = "";
+    struct join_result join = {0};
+    if (!is_initialized && join_others(p, &join) != 0) {
+        log_error("bootstrap failed", LOG_STR("error", buf_cstr(&p->error)));
+        return start_failed(p, buf_cstr(&p->error));
+    }
     p->config.server.on_ready = on_ready;
+    p->config.server.tls = server_tls_is_used(&p->tls) ? &p->tls : NULL;
     int err = server_create(p->env, &p->config.server, on_end, p, &p->server, text);
+    join_result_deinit(&join);
     if (err != 0) {
         log_error("bootstrap failed", LOG_STR("error", text));
         return start_failed(p, text);
@@ -364,11 +404,36 @@ static int run_server(struct program *p)
     return p->rc;
 }
 
+static int open_tls(struct program *p,
+                    enum server_tls_end (*open)(struct server_tls *t, struct env *env,
+                                                struct config *c, struct buf *error))
+{
+    switch (open(&p->tls, p->env, &p->config, &p->error)) {
+    case SERVER_TLS_OK: break;
+    case SERVER_TLS_BOOTSTRAP_FAILED:
+        log_error("bootstrap failed", LOG_STR("error", buf_cstr(&p->error)));
+        return start_failed(p, buf_cstr(&p->error));
+    case SERVER_TLS_DISCOVERY_FAILED: return start_failed(p, buf_cstr(&p->error));
+    case SERVER_TLS_LISTENER_FAILED:
+        log_at_(LOG_FATAL, NULL, "listener failed", LOG_STR("error", buf_cstr(&p->error)));
+        return RC_ERROR;
+    case SERVER_TLS_LOGGED: return RC_ERROR;
+    }
+    return RC_GO_ON;
+}
+
 static int bind_and_run(struct program *p)
 {
     char text[DRIVER_TEXT_BYTES] = "";
     bool is_initialized = is_member_initialized(p);
     config_log_listeners(&p->config);
+    int rc = open_tls(p, server_tls_open_peer);
+    if (rc == RC_GO_ON) {
+        rc = open_tls(p, server_tls_open_client);
+    }
+    if (rc != RC_GO_ON) {
+        return rc;
+    }
     if (config_check_listeners(&p->config, &p->error) != 0) {
         return start_failed(p, buf_cstr(&p->error));
     }
@@ -390,7 +455,7 @@ static int bind_and_run(struct program *p)
     if (flag_bool(&p->flags, FLAG_ID_MEMORY_MLOCK) && os_mlockall() != 0) {
         return start_failed(p, os_last_text_go());
     }
-    return run_server(p);
+    return run_server(p, is_initialized);
 }
 
 static int start(struct program *p)
@@ -467,6 +532,7 @@ int main(int argc, char **argv)
     if (p.sink != NULL) {
         os_log_sink_destroy(p.sink);
     }
+    server_tls_close(&p.tls);
     mem_free(p.config_file);
     buf_deinit(&p.error);
     flags_deinit(&p.flags);

@@ -56,11 +56,16 @@ static void queue_pop(struct core *c)
     c->queue_first++;
 }
 
-void core_queue_free(struct core *c)
+void core_queue_drop(struct core *c)
 {
     while (c->queue_first < c->queue_end) {
         queue_pop(c);
     }
+}
+
+void core_queue_free(struct core *c)
+{
+    core_queue_drop(c);
     mem_free(c->queue);
 }
 
@@ -122,7 +127,8 @@ static int apply_entry(struct core *c, const struct raft_entry *e)
         return 0;
     }
     if (e->data.len == 0) {
-        return 0; /* the first entry of a term */
+        core_term_begun(c); /* or a membership change that the leader refused: no harm */
+        return 0;
     }
     return apply_normal(c, e);
 }
@@ -141,7 +147,7 @@ bool core_apply_some(struct core *c)
 {
     uint32_t count = 0;
     while (core_queue_len(c) > 0 && !c->is_fetching && count < CORE_APPLY_BURST &&
-           !backend_is_full(c->backend)) {
+           c->install_stage == CORE_INSTALL_NONE && !backend_is_full(c->backend)) {
         const struct raft_entry *e = queue_at(c, c->queue_first);
         int err = apply_entry(c, e);
         if (err == ERR_COLD) {

@@ -13,19 +13,21 @@
 #include "member/v2store.h"
 #include "snap/snap.h"
 
-enum { DIR_MODE = 0700, FILE_MODE = 0600, BOOT_SEED_BYTES = 8 };
+enum { DIR_MODE = 0700, FILE_MODE = 0600 };
 
 /* What is found on the way and not needed any more behind core_create. */
 struct boot {
     struct driver *d;
     char *text;
-    struct schema_boot schema;
-    bool has_schema;
     struct wal_contents contents;
     struct raft_snapshot_meta snap; /* newest that the WAL confirms; index 0 = none */
     struct wal_metadata metadata;
-    bool is_new;
 };
+
+static const struct schema_boot *schema_of(const struct boot *b)
+{
+    return &b->d->epoch->schema;
+}
 
 PRINTF_LIKE(3, 4) static int refuse(struct boot *b, int err, const char *fmt, ...)
 {
@@ -94,89 +96,6 @@ static int make_dirs(struct boot *b)
     return err;
 }
 
-/* ---- database ---- */
-
-static void on_batch(void *arg, struct backend_batch *batch, uint64_t index, uint64_t term)
-{
-    struct driver *d = arg;
-    if (index > 0) {
-        schema_batch_put_index(batch, index, term);
-    }
-    const struct raft_conf_state *conf = core_conf(d->core);
-    struct buf json = BUF_INIT;
-    schema_conf_state_encode(&json, conf);
-    if (conf->voters.count > 0 && !slice_equal(buf_slice(&json), buf_slice(&d->conf_written))) {
-        schema_batch_put_conf_state(batch, conf);
-        buf_clear(&d->conf_written);
-        buf_append_slice(&d->conf_written, buf_slice(&json));
-    }
-    buf_deinit(&json);
-}
-
-static int open_backend(struct boot *b)
-{
-    struct driver *d = b->d;
-    char *path = env_path_join(d->snap_dir, "db");
-    char error[BOLT_ERROR_TEXT_BYTES] = "";
-    struct backend_options o = {
-        .disk = d->env->disk,
-        .path = path,
-        .bucket_names = SCHEMA_BUCKET_NAMES,
-        .bucket_count = SCHEMA_BUCKET_COUNT,
-        .page_cache_bytes = d->config.page_cache_bytes,
-        .batch_interval_ms = d->config.batch_interval_ms,
-        .batch_ops = d->config.batch_ops,
-        .no_sync = d->config.no_sync,
-        .on_batch = on_batch,
-        .on_batch_arg = d,
-        .error_text = error,
-        .error_text_size = sizeof(error),
-    };
-    int err = backend_open(&o, &d->backend);
-    if (err == ERR_LOCKED) {
-        err = refuse(b, err,
-                     "the data directory %s is in use: another process holds %s; stop it first",
-                     d->config.data_dir, path);
-    } else if (err != 0) {
-        err = refuse(b, err,
-                     "cannot open the database %s: %s: %s; keep the file, and restore this "
-                     "member from a snapshot or add it anew",
-                     path, err_text(err), error);
-    }
-    mem_free(path);
-    return err;
-}
-
-static int load_schema(struct boot *b)
-{
-    struct backend_view *v = backend_view_pin(b->d->backend);
-    int err = schema_boot_load(backend_view_tx(v), &b->schema);
-    b->has_schema = true;
-    backend_view_unpin(v);
-    if (err != 0) {
-        return refuse(b, err, "the database has a damaged bucket %s: %s", b->schema.what,
-                      err_text(err));
-    }
-    if (b->schema.auth_enabled) {
-        return refuse(
-            b, ERR_UNSUPPORTED,
-            "authentication is enabled in this data directory, and this release does not "
-            "serve it yet; disable it with etcd (`etcdctl auth disable`) or keep etcd on it");
-    }
-    err = membership_load(&b->d->members, &b->schema);
-    return err == 0 ? 0 : refuse(b, err, "the database has a damaged members bucket");
-}
-
-static void unload_schema(struct boot *b)
-{
-    schema_boot_deinit(&b->schema);
-    b->has_schema = false;
-    membership_deinit(&b->d->members);
-    membership_init(&b->d->members);
-    backend_close(b->d->backend);
-    b->d->backend = NULL;
-}
-
 /* ---- raft snapshot and WAL ---- */
 
 static struct wal_options wal_options_of(struct driver *d, struct wal_detail *detail)
@@ -215,21 +134,18 @@ static int find_snapshot(struct boot *b)
 /* The leader's database was received, and the crash came before it was put in place (F4). */
 static int catch_up_database(struct boot *b)
 {
-    if (b->snap.index <= b->schema.consistent_index) {
+    if (b->snap.index <= schema_of(b)->consistent_index) {
         return 0;
     }
     struct driver *d = b->d;
     log_info("Recovering from snapshot backend", LOG_U64("snapshot-index", b->snap.index));
-    raft_index behind = b->schema.consistent_index;
-    unload_schema(b);
+    raft_index behind = schema_of(b)->consistent_index;
+    epoch_close(d->epoch);
     int err = snap_db_install(d->env->disk, d->snap_dir, b->snap.index);
     if (err == 0) {
-        err = open_backend(b);
+        err = epoch_open(d->epoch, d, b->text);
     }
-    if (err == 0) {
-        err = load_schema(b);
-    }
-    if (err == 0 && b->schema.consistent_index >= b->snap.index) {
+    if (err == 0 && schema_of(b)->consistent_index >= b->snap.index) {
         return 0;
     }
     return refuse(
@@ -237,6 +153,22 @@ static int catch_up_database(struct boot *b)
         "database file (%s/db index %llu) does not match with snapshot (index %llu); remove "
         "this member from the cluster, delete its data directory and add it again",
         d->snap_dir, (unsigned long long)behind, (unsigned long long)b->snap.index);
+}
+
+/* Behind a snapshot that was received the WAL may still hold what an earlier leader had sent and
+ * nobody committed: terms do not fall along a log. */
+static void drop_stale_tail(struct boot *b)
+{
+    raft_term term = b->snap.term;
+    for (size_t i = 0; i < b->contents.count; i++) {
+        if (b->contents.entries[i].term < term) {
+            log_info("dropping entries that the snapshot has replaced",
+                     LOG_U64("index", b->contents.entries[i].index));
+            wal_contents_truncate(&b->contents, i);
+            return;
+        }
+        term = b->contents.entries[i].term;
+    }
 }
 
 static int read_wal(struct boot *b)
@@ -259,11 +191,11 @@ static int read_wal(struct boot *b)
     }
     b->metadata = b->contents.metadata;
     raft_index last = b->snap.index + b->contents.count;
-    if (b->schema.consistent_index > last) {
+    if (schema_of(b)->consistent_index > last) {
         return refuse(b, ERR_CORRUPT,
                       "the database holds entry %llu but the WAL in %s ends at %llu: WAL files are "
                       "missing; restore this member from a snapshot or add it anew",
-                      (unsigned long long)b->schema.consistent_index, d->wal_dir,
+                      (unsigned long long)schema_of(b)->consistent_index, d->wal_dir,
                       (unsigned long long)last);
     }
     return 0;
@@ -271,39 +203,17 @@ static int read_wal(struct boot *b)
 
 /* ---- what this release does not serve yet ---- */
 
-static size_t count_joining(const struct boot *b)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < b->contents.count; i++) {
-        const struct raft_entry *e = &b->contents.entries[i];
-        struct raft_conf_change cc;
-        if (e->index > b->schema.consistent_index && e->type == RAFT_ENTRY_CONF_CHANGE &&
-            raft_conf_change_v1_decode(e->data, &cc) == 0 && cc.type == RAFT_CONF_ADD_NODE &&
-            membership_find(&b->d->members, cc.node_id) == NULL) {
-            count++;
-        }
-    }
-    return count;
-}
-
 static int check_supported(struct boot *b)
 {
     for (size_t i = 0; i < b->contents.count; i++) {
         const struct raft_entry *e = &b->contents.entries[i];
-        if (e->index > b->schema.consistent_index && e->type == RAFT_ENTRY_NORMAL &&
+        if (e->index > schema_of(b)->consistent_index && e->type == RAFT_ENTRY_NORMAL &&
             e->data.len > 0 && !apply_can(e->data)) {
             return refuse(b, ERR_UNSUPPORTED,
                           "entry %llu of the WAL changes authentication and is not in the database "
                           "yet; start etcd once on this directory, then stop it",
                           (unsigned long long)e->index);
         }
-    }
-    if (b->d->members.count + count_joining(b) > 1) {
-        return refuse(
-            b, ERR_UNSUPPORTED,
-            "this data directory belongs to a cluster of several members, and this release "
-            "serves single members only; keep etcd on it, or restore a snapshot of it as a "
-            "cluster of one (cairnutl snapshot restore)");
     }
     return 0;
 }
@@ -340,20 +250,21 @@ static bool has_v2_entries(const struct boot *b)
 static int find_level(struct boot *b)
 {
     struct semver none = {0};
-    struct semver storage = b->schema.has_storage_version ? b->schema.storage_version : none;
+    struct semver storage =
+        schema_of(b)->has_storage_version ? schema_of(b)->storage_version : none;
     struct semver v2 = none;
-    if (semver_is_none(b->schema.cluster_version) && b->snap.index > 0) {
+    if (semver_is_none(schema_of(b)->cluster_version) && b->snap.index > 0) {
         v2 = version_in_snap(b);
     }
-    if (semver_is_none(storage) && semver_is_none(b->schema.cluster_version) &&
+    if (semver_is_none(storage) && semver_is_none(schema_of(b)->cluster_version) &&
         semver_is_none(v2)) {
         /* Nothing was decided before it stopped: only what wrote the log tells. */
         b->d->level = has_v2_entries(b) ? LEVEL_3_5 : LEVEL_NEW;
         return 0;
     }
-    int err = level_detect(storage, b->schema.cluster_version, v2, &b->d->level);
+    int err = level_detect(storage, schema_of(b)->cluster_version, v2, &b->d->level);
     char text[SEMVER_TEXT_MAX];
-    semver_format(semver_is_none(storage) ? b->schema.cluster_version : storage, text);
+    semver_format(semver_is_none(storage) ? schema_of(b)->cluster_version : storage, text);
     return err == 0 ? 0 : refuse(b, err, "version \"%s\" is not supported", text);
 }
 
@@ -362,44 +273,7 @@ static int find_level(struct boot *b)
 static int make_store(struct boot *b)
 {
     struct driver *d = b->d;
-    uint64_t now = env_mono_ms(d->env);
-    uint8_t seed[BOOT_SEED_BYTES];
-    d->env->rand->ops->fill(d->env->rand, seed, sizeof(seed));
-    struct lessor_options lo = {
-        .backend = d->backend,
-        .bucket_lease = SCHEMA_LEASE,
-        .min_ttl_s = ((int64_t)d->config.election_ms * 3 / 2 + 999) / 1000,
-        .hash_seed = load_le64(seed),
-    };
-    d->lessor = lessor_create(&lo);
-    lessor_suspend(d->lessor, true, now);
-    struct buf row = BUF_INIT;
-    int err = 0;
-    for (size_t i = 0; err == 0 && i < b->schema.lease_count; i++) {
-        uint8_t key[SCHEMA_LEASE_KEY_BYTES];
-        store_be64(key, (uint64_t)b->schema.leases[i].id);
-        buf_clear(&row);
-        schema_lease_encode(&row, &b->schema.leases[i]);
-        err = lessor_load(d->lessor, slice_make(key, sizeof(key)), buf_slice(&row));
-    }
-    buf_deinit(&row);
-    if (b->schema.lease_count > 0) {
-        log_warn("leases are kept, but their expiry is suspended in this release",
-                 LOG_U64("lease-count", b->schema.lease_count));
-    }
-    struct mvcc_options mo = {
-        .backend = d->backend,
-        .lessor = d->lessor,
-        .bucket_meta = SCHEMA_META,
-        .rules = level_rules(d->level),
-    };
-    d->store = mvcc_create(&mo);
-    if (err == 0) {
-        struct backend_view *v = backend_view_pin(d->backend);
-        err = mvcc_restore_tx(d->store, backend_view_tx(v));
-        backend_view_unpin(v);
-    }
-    return err == 0 ? 0 : refuse(b, err, "the database has a damaged record: %s", err_text(err));
+    return epoch_load(d->epoch, d, driver_random(d), env_mono_ms(d->env), b->text);
 }
 
 /* ---- core ---- */
@@ -409,8 +283,6 @@ static int make_core(struct boot *b)
     struct driver *d = b->d;
     const struct driver_config *dc = &d->config;
     struct strs client_urls = {0};
-    uint8_t seed[BOOT_SEED_BYTES];
-    d->env->rand->ops->fill(d->env->rand, seed, sizeof(seed));
     int err = urls_parse_list(dc->advertise_client_urls, &client_urls, NULL);
     struct core_config cc = {
         .member_id = b->metadata.node_id,
@@ -431,12 +303,15 @@ static int make_core(struct boot *b)
             dc->compaction_batch == 0 ? LIMIT_COMPACTION_BATCH : dc->compaction_batch,
         .compaction_sleep_ms = dc->compaction_sleep_ms,
         .request_id_seed_ms = (uint64_t)(d->env->clock->ops->wall_ns(d->env->clock) / 1000000),
-        .raft_seed = load_le64(seed),
+        .raft_seed = driver_random(d),
+        .max_learners = dc->max_learners == 0 ? LIMIT_LEARNERS_DEFAULT : dc->max_learners,
+        .strict_reconfig_check = !dc->no_strict_reconfig_check,
+        .advance_ticks = !dc->no_initial_tick_advance,
         .pre_vote = dc->pre_vote,
     };
     struct raft_hard_state hard = b->contents.hard_state;
-    if (hard.commit < b->schema.consistent_index) {
-        hard.commit = b->schema.consistent_index; /* applied, so committed (R2) */
+    if (hard.commit < schema_of(b)->consistent_index) {
+        hard.commit = schema_of(b)->consistent_index; /* applied, so committed (R2) */
     }
     if (hard.commit < b->snap.index) {
         hard.commit = b->snap.index;
@@ -446,18 +321,18 @@ static int make_core(struct boot *b)
         .base = {b->snap.term, b->snap.index},
         .entries = b->contents.entries,
         .entry_count = b->contents.count,
-        .applied = b->schema.consistent_index,
+        .applied = schema_of(b)->consistent_index,
         .snapshot = {.meta = b->snap},
     };
     if (err == 0) {
-        err = membership_conf_state(&d->members, &rb.conf);
+        err = membership_conf_state(&d->epoch->members, &rb.conf);
     }
     struct core_boot boot = {
-        .backend = d->backend,
-        .store = d->store,
-        .lessor = d->lessor,
-        .members = &d->members,
-        .schema = &b->schema,
+        .backend = d->epoch->backend,
+        .store = d->epoch->store,
+        .lessor = d->epoch->lessor,
+        .members = &d->epoch->members,
+        .schema = schema_of(b),
         .raft = &rb,
         .snapshot_index = b->snap.index,
     };
@@ -497,18 +372,12 @@ static int initial_members(struct boot *b, struct membership *out)
     return err;
 }
 
-/* The first entries of a cluster of one, from the flags; ids as the flags give them. */
+/* The first entries of a new cluster, from the flags; ids as the flags give them. */
 static int first_entries(struct boot *b, struct member_bootstrap *mb, struct wal_metadata *ids)
 {
     struct membership ms;
     membership_init(&ms);
     int err = initial_members(b, &ms);
-    if (err == 0 && ms.count > 1) {
-        err = refuse(b, ERR_UNSUPPORTED,
-                     "--initial-cluster names %zu members, and this release starts single members "
-                     "only",
-                     ms.count);
-    }
     if (err == 0) {
         err = member_bootstrap_build(&ms, level_rules(b->d->level)->emission, false, mb);
     }
@@ -519,6 +388,40 @@ static int first_entries(struct boot *b, struct member_bootstrap *mb, struct wal
         };
     }
     membership_deinit(&ms);
+    return err;
+}
+
+/* Who this member is in a cluster that exists already: found by its peer URLs. */
+static int joining_ids(struct boot *b, struct wal_metadata *ids)
+{
+    const struct driver_config *dc = &b->d->config;
+    struct initial_cluster ic = {0};
+    struct membership ms;
+    struct buf error = BUF_INIT;
+    membership_init(&ms);
+    int err = initial_cluster_parse(dc->initial_cluster, &ic, &error);
+    if (err == 0) {
+        err = initial_cluster_verify_join(&ic, dc->name, false, &error);
+    }
+    if (err == 0) {
+        err = initial_cluster_members(&ic, dc->initial_cluster_token, &ms, &error);
+    }
+    if (err == 0) {
+        err = membership_match_existing(&ms, dc->existing, dc->resolver, &error);
+    }
+    const struct member *self = err == 0 ? membership_find_name(&ms, dc->name) : NULL;
+    if (err == 0 && self == NULL) {
+        err = ERR_INVALID;
+        buf_append_cstr(&error, "the own name is not unique in the initial cluster");
+    }
+    if (err == 0) {
+        *ids = (struct wal_metadata){.node_id = self->id, .cluster_id = dc->existing_cluster_id};
+    } else {
+        err = refuse(b, err, "%s", buf_cstr(&error));
+    }
+    membership_deinit(&ms);
+    initial_cluster_deinit(&ic);
+    buf_deinit(&error);
     return err;
 }
 
@@ -543,6 +446,72 @@ static int bootstrap_again(struct boot *b)
     return err;
 }
 
+/* Nothing was ever in this log: the first start was interrupted, or it waits to be let in. */
+static bool is_untouched(const struct boot *b)
+{
+    return b->contents.count == 0 && b->snap.index == 0 && schema_of(b)->consistent_index == 0 &&
+           raft_hard_state_is_empty(&b->contents.hard_state);
+}
+
+/* ---- --force-new-cluster (storage-formats 7.6) ---- */
+
+static void contents_push(struct wal_contents *c, const struct raft_entry *entries, size_t count)
+{
+    c->cap = c->count + count;
+    c->entries = mem_realloc(c->entries, c->cap * sizeof(*c->entries));
+    for (size_t i = 0; i < count; i++) {
+        c->entries[c->count] = entries[i];
+        c->entries[c->count++].owner = rcbuf_ref(entries[i].owner);
+    }
+}
+
+/* Members of the database besides those of the snapshot: a log alone can be short of some. */
+static struct raft_conf_state known_members(const struct boot *b)
+{
+    struct raft_conf_state conf = b->snap.conf;
+    const struct membership *ms = &b->d->epoch->members;
+    for (size_t i = 0; i < ms->count && conf.voters.count < RAFT_MEMBERS_MAX; i++) {
+        conf.voters.ids[conf.voters.count++] = ms->members[i].id; /* twice does no harm here */
+    }
+    return conf;
+}
+
+/* What is not committed goes, and so does everybody else: entries that say so, committed here and
+ * now. */
+static int force_new_cluster(struct boot *b)
+{
+    struct driver *d = b->d;
+    struct wal_contents *c = &b->contents;
+    raft_index commit = schema_of(b)->consistent_index;
+    commit = commit > c->hard_state.commit ? commit : c->hard_state.commit;
+    size_t keep = commit > b->snap.index ? (size_t)(commit - b->snap.index) : 0;
+    if (c->count > keep) {
+        log_info("discarding uncommitted WAL entries", LOG_U64("commit-index-from-wal", commit),
+                 LOG_U64("number-of-discarded-entries", c->count - keep));
+        wal_contents_truncate(c, keep);
+    }
+    struct member_bootstrap mb = {0};
+    const struct raft_conf_state conf = known_members(b);
+    int err = member_bootstrap_force_new(&conf, c->entries, c->count, b->metadata.node_id,
+                                         c->hard_state.term, b->snap.index + c->count,
+                                         level_rules(d->level)->emission, &mb);
+    if (err == 0) {
+        err = wal_append(d->wal, mb.entries, mb.count, NULL);
+    }
+    if (err == 0) {
+        err = wal_sync(d->wal);
+    }
+    if (err == 0) {
+        contents_push(c, mb.entries, mb.count);
+        c->hard_state.commit = b->snap.index + c->count;
+        log_info("forced a new cluster of this member alone",
+                 LOG_HEX("local-member-id", b->metadata.node_id),
+                 LOG_U64("commit-index", c->hard_state.commit));
+    }
+    member_bootstrap_deinit(&mb);
+    return err == 0 ? 0 : refuse(b, err, "cannot force a new cluster: %s", err_text(err));
+}
+
 static int open_existing(struct boot *b)
 {
     struct driver *d = b->d;
@@ -555,6 +524,7 @@ static int open_existing(struct boot *b)
         err = read_wal(b);
     }
     if (err == 0) {
+        drop_stale_tail(b);
         err = check_supported(b);
     }
     if (err == 0) {
@@ -562,14 +532,17 @@ static int open_existing(struct boot *b)
     }
     if (err == 0) {
         wal_emission_set(d->wal, level_rules(d->level)->emission);
-        backend_committed_index_init(d->backend, b->schema.consistent_index, b->schema.term);
+        backend_committed_index_init(d->epoch->backend, schema_of(b)->consistent_index,
+                                     schema_of(b)->term);
         err = make_store(b);
+    }
+    if (err == 0 && d->config.force_new_cluster) {
+        err = force_new_cluster(b);
     }
     if (err == 0) {
         err = make_core(b);
     }
-    if (err == 0 && b->contents.count == 0 && b->snap.index == 0 &&
-        b->schema.consistent_index == 0) {
+    if (err == 0 && is_untouched(b) && !d->config.is_join) {
         err = bootstrap_again(b);
     }
     if (err == 0) {
@@ -580,7 +553,8 @@ static int open_existing(struct boot *b)
     return err;
 }
 
-/* WAL, store and core of a member that never ran; its first entries are committed at once. */
+/* WAL, store and core of a member that never ran.  Its first entries are committed at once; without
+ * any it waits for the leader. */
 static int start_new(struct boot *b, const struct member_bootstrap *mb)
 {
     struct driver *d = b->d;
@@ -596,7 +570,7 @@ static int start_new(struct boot *b, const struct member_bootstrap *mb)
     if (err == 0) {
         err = make_core(b);
     }
-    if (err == 0) {
+    if (err == 0 && mb->count > 0) {
         err = core_bootstrap(d->core, mb->entries, mb->count);
     }
     if (err == 0) {
@@ -609,15 +583,19 @@ static int start_new(struct boot *b, const struct member_bootstrap *mb)
 static int open_new(struct boot *b)
 {
     struct driver *d = b->d;
-    if (b->schema.consistent_index > 0) {
+    if (schema_of(b)->consistent_index > 0) {
         return refuse(b, ERR_CORRUPT,
                       "%s/db holds entries up to %llu, but there is no WAL in %s: give the right "
                       "--wal-dir, or restore the member from a snapshot",
-                      d->snap_dir, (unsigned long long)b->schema.consistent_index, d->wal_dir);
+                      d->snap_dir, (unsigned long long)schema_of(b)->consistent_index, d->wal_dir);
     }
-    d->level = LEVEL_NEW;
+    if (d->config.is_join && d->config.existing == NULL) {
+        return refuse(b, ERR_INVALID, "joining needs the members of the existing cluster");
+    }
+    d->level = d->config.new_level == 0 ? LEVEL_NEW : d->config.new_level;
     struct member_bootstrap mb = {0};
-    int err = first_entries(b, &mb, &b->metadata);
+    int err =
+        d->config.is_join ? joining_ids(b, &b->metadata) : first_entries(b, &mb, &b->metadata);
     if (err == 0) {
         err = start_new(b, &mb);
     }
@@ -629,26 +607,22 @@ int boot_open(struct driver *d, char *text)
 {
     struct boot b = {.d = d, .text = text};
     wal_contents_init(&b.contents);
-    membership_init(&d->members);
+    d->epoch = mem_alloc(sizeof(*d->epoch));
+    epoch_init(d->epoch);
     d->level = LEVEL_NEW; /* until it is known */
     int err = make_dirs(&b);
     if (err == 0) {
         err = snap_clean(d->env->disk, d->snap_dir);
     }
     if (err == 0) {
-        err = open_backend(&b);
+        err = epoch_open(d->epoch, d, text);
     }
     if (err == 0) {
-        err = load_schema(&b);
-    }
-    if (err == 0) {
-        b.is_new = !wal_exists(d->env->disk, d->wal_dir);
-        err = b.is_new ? open_new(&b) : open_existing(&b);
+        bool is_new = !wal_exists(d->env->disk, d->wal_dir);
+        err = is_new ? open_new(&b) : open_existing(&b);
     }
     wal_contents_deinit(&b.contents);
-    if (b.has_schema) {
-        schema_boot_deinit(&b.schema);
-    }
+    epoch_schema_drop(d->epoch);
     if (err != 0) {
         boot_close(d);
     }
@@ -660,19 +634,17 @@ void boot_close(struct driver *d)
     if (d->core != NULL) {
         core_destroy(d->core);
     }
-    if (d->store != NULL) {
-        mvcc_destroy(d->store);
+    LIST_FOREACH (&d->old_epochs, n) {
+        struct epoch *e = LIST_ENTRY(n, struct epoch, node);
+        list_remove(n);
+        epoch_close(e);
+        mem_free(e);
     }
-    if (d->lessor != NULL) {
-        lessor_destroy(d->lessor);
-    }
-    if (d->backend != NULL) {
-        backend_close(d->backend);
-    }
+    epoch_close(d->epoch);
+    mem_free(d->epoch);
     if (d->wal != NULL) {
         (void)wal_close(d->wal); /* everything acknowledged is synced already */
     }
-    membership_deinit(&d->members);
     buf_deinit(&d->conf_written);
     mem_free(d->snap_dir);
     mem_free(d->wal_dir);

@@ -2,32 +2,40 @@
  *
  * core/cluster: what the member says about itself through the log, and what changes its membership.
  *
- * At each start the member publishes its name and client URLs; the leader of a cluster without a
- * version sets it to the level (peer-protocol 6.3, 6.4).  Only then the member is ready.
+ * At each start the member publishes its name and client URLs (peer-protocol 6.3); with that, and
+ * when the cluster has a version (version.c), the member is ready.
  */
-#include <stdio.h>
-
 #include "base/log.h"
 #include "core/internal.h"
 
 void core_soft_state(struct core *c, uint64_t leader, enum raft_role role)
 {
-    if (leader != 0 && leader != c->leader) {
-        c->leader_changes++;
-    }
+    bool is_new = leader != 0 && leader != c->leader;
     bool was_leader = c->role == RAFT_LEADER;
     c->leader = leader;
     c->role = role;
-    if (role == RAFT_LEADER && !was_leader) {
-        lessor_promote(c->lessor, c->now_ms,
-                       (uint64_t)c->config.election_ticks * c->config.heartbeat_ms);
-    } else if (role != RAFT_LEADER && was_leader) {
+    if (role != RAFT_LEADER && was_leader) {
         lessor_demote(c->lessor);
     }
-    if (leader != 0) {
-        core_propose_unled(c);
+    if (is_new) {
+        c->leader_changes++;
+        if (role == RAFT_LEADER) {
+            c->leader_elected_ms = c->now_ms;
+        }
+        core_reads_leader_changed(c);
     }
+    core_transfers_check(c, false);
     core_cluster_tick(c);
+}
+
+/* Everything of the terms before is applied: from here on the leases are this leader's. */
+void core_term_begun(struct core *c)
+{
+    if (c->role == RAFT_LEADER) {
+        lessor_promote(c->lessor, c->now_ms,
+                       (uint64_t)c->config.election_ticks * c->config.heartbeat_ms);
+        c->versions_ms = c->now_ms;
+    }
 }
 
 /* ClusterMemberAttrSetRequest{1: member id, 2: Attributes{1: name, 2: client urls}} */
@@ -46,26 +54,6 @@ static void publish(struct core *c)
     buf_deinit(&body);
 }
 
-/* "3.7", as etcd's log lines have it. */
-static void version_short(struct semver v, char out[SEMVER_TEXT_MAX])
-{
-    (void)snprintf(out, SEMVER_TEXT_MAX, "%u.%u", v.major, v.minor);
-}
-
-static void set_version(struct core *c)
-{
-    struct buf body = BUF_INIT;
-    char version[SEMVER_TEXT_MAX];
-    semver_format(level_rules(c->config.level)->version, version);
-    wire_append_bytes(&body, 1, slice_cstr(version));
-    c->is_version_proposed = true;
-    version_short(level_rules(c->config.level)->version, version);
-    log_info("setting up initial cluster version using v3 API",
-             LOG_STR("cluster-version", version));
-    core_propose_internal(c, WIRE_INTERNAL_CLUSTER_VERSION_SET, buf_slice(&body));
-    buf_deinit(&body);
-}
-
 void core_cluster_tick(struct core *c)
 {
     if (c->is_stopping || c->leader == 0) {
@@ -74,10 +62,7 @@ void core_cluster_tick(struct core *c)
     if (!c->is_published && !c->is_publishing) {
         publish(c);
     }
-    if (c->role == RAFT_LEADER && semver_is_none(apply_cluster_version(c->apply)) &&
-        !c->is_version_proposed) {
-        set_version(c);
-    }
+    core_version_tick(c);
     c->is_ready = c->is_published && !semver_is_none(apply_cluster_version(c->apply));
 }
 
@@ -101,18 +86,18 @@ void core_applied_result(struct core *c, const struct core_request *r,
                  LOG_HEX("local-member-id", c->config.member_id),
                  LOG_HEX("cluster-id", c->config.cluster_id));
     }
-    if (res->version_changed) {
-        char version[SEMVER_TEXT_MAX];
-        version_short(apply_cluster_version(c->apply), version);
-        log_info("cluster version is updated", LOG_STR("cluster-version", version));
-    }
-    if (res->version_lowered) {
-        c->is_snapshot_forced = true;
-    }
+    core_version_applied(c, res);
     if (res->published || res->version_changed) {
         c->is_ready = c->is_published && !semver_is_none(apply_cluster_version(c->apply));
     }
 }
+
+static const char *const change_names[] = {
+    [RAFT_CONF_ADD_NODE] = "ConfChangeAddNode",
+    [RAFT_CONF_REMOVE_NODE] = "ConfChangeRemoveNode",
+    [RAFT_CONF_UPDATE_NODE] = "ConfChangeUpdateNode",
+    [RAFT_CONF_ADD_LEARNER] = "ConfChangeAddLearnerNode",
+};
 
 /* What the change did to the list, into the file. */
 static void store_effect(struct core *c, const struct raft_conf_change *cc,
@@ -127,12 +112,16 @@ static void store_effect(struct core *c, const struct raft_conf_change *cc,
         break;
     case MEMBER_EFFECT_REMOVED: schema_remove_member(c->backend, cc->node_id); break;
     }
+    c->members_changed = c->members_changed || effect != MEMBER_EFFECT_NONE;
+    if (effect == MEMBER_EFFECT_REMOVED && cc->node_id == c->config.member_id) {
+        c->removed_ms = c->now_ms + CORE_REMOVED_MS; /* the others are to hear of it from here */
+    }
 }
 
 /* 0, or why the change is refused (client errors), or what must stop the member. */
 static int change_members(struct core *c, const struct raft_conf_change *cc)
 {
-    int err = membership_conf_change_check(c->members, cc, CORE_LEARNERS_MAX);
+    int err = membership_conf_change_check(c->members, cc, c->config.max_learners);
     enum member_effect effect;
     if (err == 0) {
         err = membership_conf_change_apply(c->members, cc, &effect);
@@ -167,6 +156,10 @@ void core_conf_change(struct core *c, const struct raft_entry *e)
     }
     struct core_request *r = core_waiter_take(c, v1.id);
     if (r != NULL) {
+        log_info("applied a configuration change through raft",
+                 LOG_HEX("local-member-id", c->config.member_id),
+                 LOG_STR("raft-conf-change", change_names[v1.type]),
+                 LOG_HEX("raft-conf-change-node-id", v1.node_id));
         r->header_rev = mvcc_rev(c->store);
         core_waiter_done(c, r, refused);
     }

@@ -16,6 +16,9 @@ void core_append_free(struct core_append *a)
     for (size_t i = 0; i < a->entry_count; i++) {
         rcbuf_unref(a->entries[i].owner);
     }
+    if (a->install != NULL) {
+        core_install_free(a->install);
+    }
     mem_free(a->entries);
     mem_free(a->messages);
     mem_free(a);
@@ -45,6 +48,7 @@ static void append_recycle(struct core *c, struct core_append *a)
     }
     a->entry_count = 0;
     a->message_count = 0;
+    a->install = NULL;
     list_push_back(&c->appends_free, &a->node);
     c->appends_free_count++;
 }
@@ -74,23 +78,47 @@ void core_append_push(struct core *c, const struct raft_update *u)
     a->must_sync = u->must_sync;
     a->needs_ack = u->needs_ack;
     a->ack = u->ack;
-    c->appends_running++;
+    if (u->snapshot != NULL) {
+        a->install = core_install_accept(c, u->snapshot);
+    }
+    if (c->appends_running++ == 0) {
+        c->append_progress_ms = c->now_ms;
+    }
     list_push_back(&c->appends, &a->node);
+}
+
+/* What had to wait for the write: to ourselves now, to others with the next take. */
+static void deliver(struct core *c, const struct raft_message *m)
+{
+    if (m->to == c->config.member_id) {
+        struct raft_event ev = {.type = RAFT_EV_MESSAGE, .message = m};
+        int step = raft_step(c->raft, &ev);
+        ensure(step == 0 || step == ERR_DROPPED || step == ERR_NOT_FOUND);
+        return;
+    }
+    if (c->synced_count == c->synced_cap) {
+        c->synced_cap = c->synced_cap == 0 ? 16 : c->synced_cap * 2;
+        c->synced = mem_realloc(c->synced, c->synced_cap * sizeof(*c->synced));
+    }
+    c->synced[c->synced_count++] = *m;
 }
 
 void core_appended(struct core *c, struct core_append *a, int err)
 {
     c->appends_running--;
+    c->append_progress_ms = c->now_ms;
     if (err != 0) {
         core_fail(c, err, "writing the WAL");
     } else {
+        if (a->install != NULL) {
+            core_install_written(c, a->install);
+            a->install = NULL;
+        }
         if (a->entry_count > 0) {
             c->durable = a->entries[a->entry_count - 1].index;
         }
         for (size_t i = 0; i < a->message_count; i++) {
-            struct raft_event ev = {.type = RAFT_EV_MESSAGE, .message = &a->messages[i]};
-            int step = raft_step(c->raft, &ev);
-            ensure(step == 0 || step == ERR_DROPPED || step == ERR_NOT_FOUND);
+            deliver(c, &a->messages[i]);
         }
         if (a->needs_ack) {
             struct raft_event ev = {.type = RAFT_EV_APPENDED, .ack = a->ack};
@@ -105,7 +133,7 @@ void core_appended(struct core *c, struct core_append *a, int err)
 
 void core_batch_maybe(struct core *c)
 {
-    if (c->batch_running != NULL || c->is_defragmenting) {
+    if (c->batch_running != NULL || c->is_defragmenting || c->install_stage != CORE_INSTALL_NONE) {
         return;
     }
     bool is_wanted = c->wants_commit || c->is_stopping || c->save_stage == CORE_SAVE_WAITS ||
@@ -152,7 +180,11 @@ static void save_prepare(struct core *c)
 
 void core_snapshot_maybe(struct core *c)
 {
+    if (c->install_stage != CORE_INSTALL_NONE) {
+        return;
+    }
     if (c->save_stage == CORE_SAVE_NONE && !c->is_stopping && !c->is_short_of_space &&
+        !core_is_log_held(c) &&
         (c->is_snapshot_forced || c->applied - c->snapshot_index > c->config.snapshot_count) &&
         c->applied > c->snapshot_index) {
         save_prepare(c);
@@ -167,22 +199,27 @@ void core_snapshot_maybe(struct core *c)
     }
 }
 
+/* What followers may still need stays; all goes when something in it would end them. */
+static void compact_log(struct core *c)
+{
+    raft_index keep = c->is_compaction_whole ? 0 : c->config.snapshot_catchup;
+    c->is_compaction_whole = false;
+    if (c->snapshot_index > keep && c->snapshot_index - keep >= raft_log_first_index(c->raft)) {
+        raft_log_compact(c->raft, c->snapshot_index - keep);
+    }
+}
+
 void core_saved(struct core *c, struct core_save *save, int err)
 {
     ensure(c->save_stage == CORE_SAVE_RUNS);
     c->save_stage = CORE_SAVE_NONE;
     if (err != 0) {
         core_fail(c, err, "saving a raft snapshot");
-    } else {
+    } else if (c->install_stage == CORE_INSTALL_NONE && save->meta.index > c->snapshot_index) {
         struct raft_snapshot snapshot = {.meta = save->meta};
         c->snapshot_index = save->meta.index;
         raft_set_snapshot(c->raft, &snapshot);
-        if (c->snapshot_index > c->config.snapshot_catchup) {
-            raft_index to = c->snapshot_index - c->config.snapshot_catchup;
-            if (to >= raft_log_first_index(c->raft)) {
-                raft_log_compact(c->raft, to);
-            }
-        }
+        compact_log(c);
     }
     core_save_free(save);
 }

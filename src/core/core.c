@@ -46,9 +46,11 @@ uint64_t core_request_timeout_ms(const struct core *c)
 
 static void lists_init(struct core *c)
 {
-    struct list *lists[] = {&c->unled,        &c->pending, &c->reads_round, &c->reads_applied,
-                            &c->reads_build,  &c->tasks,   &c->physical,    &c->appends,
-                            &c->appends_free, &c->jobs,    &c->replies};
+    struct list *lists[] = {&c->proposing,   &c->pending,       &c->conf_pending, &c->catching,
+                            &c->reads_round, &c->reads_applied, &c->reads_build,  &c->tasks,
+                            &c->physical,    &c->transfers,     &c->appends,      &c->appends_free,
+                            &c->jobs,        &c->replies,       &c->sends,        &c->sends_out,
+                            &c->received};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         list_init(lists[i]);
     }
@@ -84,7 +86,7 @@ static int make_raft(struct core *c, const struct raft_boot *boot)
     return raft_create(&rc, boot, &c->raft);
 }
 
-static void make_apply(struct core *c, const struct core_boot *boot)
+void core_apply_make(struct core *c, const struct schema_boot *s)
 {
     struct apply_options ao = {
         .backend = c->backend,
@@ -96,11 +98,14 @@ static void make_apply(struct core *c, const struct core_boot *boot)
         .quota_bytes = c->config.quota_bytes,
     };
     c->apply = apply_create(&ao);
-    const struct schema_boot *s = boot->schema;
+    mvcc_rules_set(c->store, level_rules(c->config.level));
     for (size_t i = 0; i < s->alarm_count; i++) {
         apply_alarm_load(c->apply, s->alarms[i]);
     }
     apply_versions_load(c->apply, s->cluster_version, s->storage_version);
+    if (s->has_downgrade) {
+        apply_downgrade_load(c->apply, &s->downgrade);
+    }
 }
 
 int core_create(const struct core_config *config, const struct core_boot *boot, struct core **out)
@@ -126,16 +131,23 @@ int core_create(const struct core_config *config, const struct core_boot *boot, 
         mem_free(c);
         return err;
     }
-    make_apply(c, boot);
+    core_apply_make(c, boot->schema);
     struct raft_status st;
     raft_status(c->raft, &st);
     c->applied = c->acked = st.applied;
     c->applied_term = boot->schema->term;
     c->committed = st.hard.commit;
     c->durable = st.last_index;
-    c->publish_ticks = c->config.election_ticks;
     *out = c;
     return 0;
+}
+
+static void free_sends(struct list *l)
+{
+    LIST_FOREACH (l, n) {
+        list_remove(n);
+        core_send_free(LIST_ENTRY(n, struct core_send, node));
+    }
 }
 
 static void free_appends(struct list *l)
@@ -151,6 +163,12 @@ void core_destroy(struct core *c)
     free_appends(&c->appends);
     free_appends(&c->appends_free);
     core_queue_free(c);
+    free_sends(&c->sends);
+    free_sends(&c->sends_out);
+    core_received_clear(c);
+    if (c->install != NULL) {
+        core_install_free(c->install);
+    }
     if (c->save != NULL) {
         core_save_free(c->save);
     }
@@ -162,6 +180,7 @@ void core_destroy(struct core *c)
     raft_destroy(c->raft);
     map_deinit(&c->by_id);
     rcbuf_unref(c->slab);
+    mem_free(c->synced);
     for (size_t i = 0; i < c->config.client_url_count; i++) {
         mem_free(c->client_urls[i]);
     }
@@ -187,10 +206,9 @@ static void on_tick(struct core *c)
     raft_event(c, RAFT_EV_TICK);
     core_expire(c);
     core_cluster_tick(c);
-    if (c->is_round_refused && ++c->round_ticks >= CORE_READ_RETRY_TICKS) {
-        c->is_round_open = true;
-        c->is_round_refused = false;
-    }
+    core_reads_tick(c);
+    core_transfers_check(c, true);
+    core_hang_check(c);
 }
 
 static void on_request(struct core *c, struct core_request *r)
@@ -214,13 +232,21 @@ static void on_request(struct core *c, struct core_request *r)
     case CORE_HASH_KV:
     case CORE_VIEW:
     case CORE_DEFRAG: core_task_start(c, r); break;
+    case CORE_CATCH_UP: core_catch_up(c, r); break;
+    case CORE_CONF_CHANGE: core_conf_request(c, r); break;
+    case CORE_TRANSFER_LEADER: core_transfer(c, r); break;
+    case CORE_RAISE_LEVEL: core_raise_level(c, r); break;
     }
 }
 
 static void on_job_done(struct core *c, struct core_job *job)
 {
     c->jobs_running--;
-    if (job->kind != CORE_JOB_FETCH) {
+    if (job->kind == CORE_JOB_SEND) {
+        core_send_built(c, job);
+    } else if (job->kind == CORE_JOB_LOG_READ) {
+        core_log_read_done(c, job);
+    } else if (job->kind != CORE_JOB_FETCH) {
         core_task_job_done(c, job);
     } else if (job->request != NULL) {
         core_read_fetched(c, job);
@@ -249,24 +275,68 @@ static void reply_all(struct core *c, struct list *l, int err)
     }
 }
 
-static void on_stop(struct core *c)
+static void stop_now(struct core *c)
 {
     c->is_stopping = true;
     c->wants_commit = true;
-    reply_all(c, &c->unled, ERR_RPC_STOPPED);
+    reply_all(c, &c->proposing, ERR_RPC_STOPPED);
     reply_all(c, &c->pending, ERR_RPC_STOPPED);
+    reply_all(c, &c->conf_pending, ERR_RPC_STOPPED);
+    reply_all(c, &c->transfers, ERR_RPC_STOPPED);
     core_reads_stop(c);
     core_tasks_stop(c);
     reply_all(c, &c->physical, ERR_RPC_STOPPED);
 }
 
-void core_step(struct core *c, const struct core_event *ev)
+static void on_stop(struct core *c)
 {
-    ensure(ev->now_ms >= c->now_ms);
-    c->now_ms = ev->now_ms;
+    if (!c->is_stopping && c->hand_over_ms == 0 && !core_hand_over_begin(c)) {
+        stop_now(c);
+    }
+}
+
+static int on_message(struct core *c, const struct raft_message *m)
+{
+    struct raft_event ev = {.type = RAFT_EV_MESSAGE, .message = m};
+    if (m->type == RAFT_MSG_SNAP) {
+        return ERR_MALFORMED; /* comes with its database only */
+    }
+    int err = raft_step(c->raft, &ev);
+    if (err == ERR_CORRUPT) {
+        core_fail(c, err, "the own log contradicts what the cluster committed");
+    } else if (err == ERR_DROPPED && m->type == RAFT_MSG_PROP && core_propose_forwarded(c, m)) {
+        err = 0;
+    }
+    return err;
+}
+
+static void on_unreachable(struct core *c, uint64_t peer)
+{
+    struct raft_event ev = {.type = RAFT_EV_UNREACHABLE, .member = peer};
+    int err = raft_step(c->raft, &ev);
+    ensure(err == 0);
+}
+
+/* What the last take has handed out is dead. */
+static void begin_step(struct core *c, uint64_t now_ms)
+{
+    ensure(now_ms >= c->now_ms);
+    c->now_ms = now_ms;
     c->messages = NULL;
     c->message_count = 0;
-    struct raft_event rev;
+    if (c->synced_taken) {
+        c->synced_taken = false;
+        c->synced_count = 0;
+    }
+    if (c->started_ms == 0) {
+        c->started_ms = now_ms;
+    }
+}
+
+int core_step(struct core *c, const struct core_event *ev)
+{
+    int err = 0;
+    begin_step(c, ev->now_ms);
     switch (ev->type) {
     case CORE_EV_TICK: on_tick(c); break;
     case CORE_EV_WAKE: break;
@@ -276,18 +346,21 @@ void core_step(struct core *c, const struct core_event *ev)
     case CORE_EV_COMMITTED: core_batch_done(c, ev->batch, ev->err); break;
     case CORE_EV_SAVED: core_saved(c, ev->save, ev->err); break;
     case CORE_EV_JOB_DONE: on_job_done(c, ev->job); break;
-    case CORE_EV_MESSAGE:
-        rev = (struct raft_event){.type = RAFT_EV_MESSAGE, .message = ev->message};
-        if (raft_step(c->raft, &rev) == ERR_CORRUPT) {
-            core_fail(c, ERR_CORRUPT, "the own log contradicts what the cluster committed");
-        }
-        break;
+    case CORE_EV_MESSAGE: err = on_message(c, ev->message); break;
+    case CORE_EV_SNAPSHOT: err = core_snapshot_received(c, ev->message, ev->v2_json); break;
+    case CORE_EV_INSTALLED: core_installed(c, ev->installed, ev->err); break;
+    case CORE_EV_UNREACHABLE: on_unreachable(c, ev->peer); break;
+    case CORE_EV_SNAPSHOT_STATUS: core_send_status(c, ev->peer, ev->has_failed); break;
+    case CORE_EV_PEER_ACTIVE: core_peer_active(c, ev->peer, ev->is_active); break;
+    case CORE_EV_VERSIONS: core_versions(c, ev->versions, ev->version_count); break;
     case CORE_EV_NO_SPACE: c->is_short_of_space = ev->is_short; break;
     case CORE_EV_STOP: on_stop(c); break;
     }
+    return err;
 }
 
-/* Everything that raft wants done, into the core's own lists; its arrays die with the next call. */
+/* Everything that raft wants done, into the core's own lists.  The messages are raft's: they go out
+ * with this take, and raft is not called again before the next one. */
 static bool take_raft(struct core *c)
 {
     if (!raft_has_update(c->raft)) {
@@ -299,9 +372,18 @@ static bool take_raft(struct core *c)
     if (u.has_append) {
         core_append_push(c, &u);
     }
+    core_received_clear(c);
     core_reads_answered(c, u.reads, u.read_count);
     c->messages = u.messages;
     c->message_count = u.message_count;
+    for (size_t i = 0; i < u.message_count; i++) {
+        if (u.messages[i].type == RAFT_MSG_SNAP) {
+            core_send_begin(c, &u.messages[i]);
+        }
+    }
+    for (size_t i = 0; i < u.log_read_count; i++) {
+        core_log_read(c, &u.log_reads[i]);
+    }
     if (u.soft_changed) {
         core_soft_state(c, u.leader, u.role);
     }
@@ -325,6 +407,9 @@ static uint64_t wake_ms(const struct core *c)
     if (due > c->now_ms && due < wake) {
         wake = due;
     }
+    if (c->removed_ms > c->now_ms && c->removed_ms < wake) {
+        wake = c->removed_ms;
+    }
     return c->fatal == 0 && wake > c->now_ms ? wake : UINT64_MAX;
 }
 
@@ -338,40 +423,105 @@ static void campaign_maybe(struct core *c)
     }
 }
 
+static bool has_raft_work(const struct core *c)
+{
+    return raft_has_update(c->raft) || c->is_round_open ||
+           (c->leader != 0 && !list_is_empty(&c->proposing) && !c->is_held);
+}
+
+/* To and from raft, and applying, until there is nothing more or messages are to leave first: they
+ * die with the next call of raft.  True when committed entries are left. */
+static bool run_raft(struct core *c)
+{
+    for (;;) {
+        core_propose_flush(c);
+        core_reads_ask(c);
+        while (c->message_count == 0 && take_raft(c)) {
+        }
+        if (c->message_count > 0) {
+            return core_queue_len(c) > 0;
+        }
+        bool is_apply_left = core_apply_some(c);
+        campaign_maybe(c);
+        if (is_apply_left || c->fatal != 0 || !has_raft_work(c)) {
+            return is_apply_left;
+        }
+    }
+}
+
+static void run(struct core *c, struct core_update *out)
+{
+    bool is_apply_left = run_raft(c);
+    if (c->message_count == 0) {
+        core_sends_run(c);
+    }
+    core_reads_serve(c);
+    core_tasks_run(c);
+    core_snapshot_maybe(c);
+    core_batch_maybe(c);
+    if (c->hand_over_ms != 0 && !core_is_handing_over(c)) {
+        stop_now(c);
+    }
+    out->has_more = is_apply_left || has_raft_work(c) || !list_is_empty(&c->reads_build) ||
+                    c->has_more || (c->message_count > 0 && !list_is_empty(&c->sends));
+}
+
+static bool is_stopped(const struct core *c)
+{
+    bool is_waited_for = c->appends_running > 0 || c->jobs_running > 0 ||
+                         c->batch_running != NULL || c->save_stage == CORE_SAVE_RUNS ||
+                         c->install_stage == CORE_INSTALL_RUNS;
+    bool is_in_file = c->install_stage == CORE_INSTALL_NONE && !backend_is_dirty(c->backend);
+    return c->is_stopping && !is_waited_for && (c->fatal != 0 || is_in_file);
+}
+
+static void take_news(struct core *c, struct core_update *out)
+{
+    out->became_ready = c->is_ready && !c->ready_told;
+    c->ready_told = c->is_ready;
+    out->members_changed = c->members_changed;
+    out->level_changed = c->level_changed;
+    out->epoch_changed = c->epoch_changed;
+    out->wants_versions = c->wants_versions;
+    out->is_removed = c->removed_ms != 0 && c->now_ms >= c->removed_ms && !c->removed_told;
+    c->removed_told = c->removed_told || out->is_removed;
+    c->members_changed = c->level_changed = c->epoch_changed = c->wants_versions = false;
+}
+
 void core_take(struct core *c, struct core_update *out)
 {
-    bool is_apply_left = false;
+    *out = (struct core_update){0};
+    begin_step(c, c->now_ms);
     if (c->fatal == 0) {
-        core_reads_ask(c);
-        do {
-            while (take_raft(c)) {
-            }
-            is_apply_left = core_apply_some(c);
-            campaign_maybe(c);
-        } while (raft_has_update(c->raft) && !is_apply_left);
-        core_reads_serve(c);
-        core_tasks_run(c);
-        core_snapshot_maybe(c);
-        core_batch_maybe(c);
+        run(c, out);
     }
-    *out = (struct core_update){.wake_ms = wake_ms(c), .batch = c->batch};
+    if (c->fatal == 0) {
+        out->install = core_install_take(c);
+    } else {
+        out->has_more = false;
+    }
+    if (c->fatal != 0 && c->hand_over_ms != 0) {
+        c->hand_over_ms = 0;
+        stop_now(c);
+    }
+    out->wake_ms = wake_ms(c);
+    out->batch = c->batch;
+    c->batch = NULL;
     list_move(&c->replies, &out->replies);
     list_move(&c->appends, &out->appends);
     list_move(&c->jobs, &out->jobs);
-    c->batch = NULL;
+    list_move(&c->sends_out, &out->sends);
     if (c->save_stage == CORE_SAVE_RUNS && c->save != NULL) {
         out->save = c->save;
         c->save = NULL;
     }
     out->messages = c->messages;
     out->message_count = c->message_count;
-    out->has_more = c->fatal == 0 && (raft_has_update(c->raft) || is_apply_left ||
-                                      !list_is_empty(&c->reads_build) || c->has_more);
-    out->became_ready = c->is_ready && !c->ready_told;
-    c->ready_told = c->is_ready;
-    out->is_stopped = c->is_stopping && c->appends_running == 0 && c->jobs_running == 0 &&
-                      c->batch_running == NULL && c->save_stage != CORE_SAVE_RUNS &&
-                      (c->fatal != 0 || !backend_is_dirty(c->backend));
+    out->synced = c->synced;
+    out->synced_count = c->synced_count;
+    c->synced_taken = true;
+    take_news(c, out);
+    out->is_stopped = is_stopped(c);
     out->fatal = c->fatal;
     memcpy(out->fatal_text, c->fatal_text, sizeof(out->fatal_text));
 }
@@ -458,9 +608,26 @@ struct semver core_storage_version(const struct core *c)
     return apply_storage_version(c->apply);
 }
 
+enum level core_level(const struct core *c)
+{
+    return c->config.level;
+}
+
+struct schema_downgrade core_downgrade(const struct core *c)
+{
+    return apply_downgrade(c->apply);
+}
+
+bool core_is_learner(const struct core *c)
+{
+    const struct member *m = membership_find(c->members, c->config.member_id);
+    return m != NULL && m->is_learner;
+}
+
 void core_check(const struct core *c)
 {
     ensure(c->applied <= c->committed && c->acked <= c->applied);
+    ensure(c->install_stage == CORE_INSTALL_NONE || c->applied < c->committed);
     ensure(backend_committed_index(c->backend) <= c->durable);
     raft_check(c->raft);
     backend_check(c->backend);

@@ -59,6 +59,9 @@ struct core_config {
     uint64_t compaction_sleep_ms; /* pause between slices */
     uint64_t request_id_seed_ms;  /* wall clock at start: request ids (peer-protocol 4.1) */
     uint64_t raft_seed;
+    uint32_t max_learners;
+    bool strict_reconfig_check;
+    bool advance_ticks; /* --initial-election-tick-advance */
     bool pre_vote;
 };
 
@@ -68,7 +71,7 @@ struct core_boot {
     struct mvcc_store *store;
     struct lessor *lessor;
     struct membership *members; /* stays the driver's; changed by the core only */
-    struct schema_boot *schema;
+    const struct schema_boot *schema;
     const struct raft_boot *raft;
     uint64_t snapshot_index; /* newest raft snapshot */
 };
@@ -84,6 +87,25 @@ enum core_kind {
     CORE_HASH_KV,  /* rev -> hash */
     CORE_VIEW,     /* a view of everything applied now -> view (snapshot save) */
     CORE_DEFRAG,
+    CORE_CATCH_UP,    /* applied >= what is committed now; ERR_RPC_TIMEOUT_WAIT_APPLIED after 1 s */
+    CORE_CONF_CHANGE, /* op -> the members are as asked (peer-protocol 6.6); no time-out */
+    CORE_TRANSFER_LEADER, /* to member_id; answered when it leads; no time-out */
+    CORE_RAISE_LEVEL,     /* this member reports one minor more (architecture.md, Level) */
+};
+
+/* CORE_CONF_CHANGE.  The reply comes when the change is applied here and raft takes the next one;
+ * core_members() is then the new list.  Refused before anything is proposed:
+ * ERR_RPC_MEMBER_NOT_ENOUGH_STARTED and ERR_RPC_UNHEALTHY (strict_reconfig_check); a promotion also
+ * with ERR_RPC_NOT_LEADER (ask the leader), ERR_RPC_MEMBER_NOT_FOUND, ERR_RPC_LEARNER_NOT_READY,
+ * ERR_RPC_TIMEOUT_WAIT_APPLIED.  Refused where it is applied: ERR_RPC_MEMBER_EXISTS,
+ * ERR_RPC_PEER_URL_EXISTS, ERR_RPC_MEMBER_NOT_FOUND, ERR_RPC_MEMBER_NOT_LEARNER,
+ * ERR_RPC_TOO_MANY_LEARNERS. */
+enum core_member_op {
+    CORE_MEMBER_ADD,
+    CORE_MEMBER_ADD_LEARNER,
+    CORE_MEMBER_PROMOTE,
+    CORE_MEMBER_REMOVE,
+    CORE_MEMBER_UPDATE, /* peer_urls */
 };
 
 struct core_request {
@@ -99,7 +121,11 @@ struct core_request {
     bool is_internal;     /* PROPOSE by the member itself: not counted, no quota */
     const struct wire_range_req *range;
     const struct wire_txn_req *txn;
-    int64_t rev; /* HASH_KV */
+    int64_t rev;                  /* HASH_KV */
+    enum core_member_op op;       /* CONF_CHANGE */
+    uint64_t member_id;           /* CONF_CHANGE, TRANSFER_LEADER; out of an add: its id */
+    const struct strs *peer_urls; /* CONF_CHANGE: add, update; checked by urls_check */
+    int64_t unix_s;               /* CONF_CHANGE: add; the wall clock, for the id */
 
     /* Out, valid with the reply. */
     int err;
@@ -118,9 +144,11 @@ struct core_request {
     struct slice entry; /* of a proposal that waits for a leader */
     struct rcbuf *entry_owner;
     uint8_t stage;
+    uint32_t epoch; /* of the store that it reads */
     bool is_canceled;
-    bool has_job;     /* a job uses it: the reply waits for that */
-    bool is_finished; /* a physical compaction: records are gone, the commit is not there */
+    bool is_forwarded; /* another member's proposal: nobody here waits for it */
+    bool has_job;      /* a job uses it: the reply waits for that */
+    bool is_finished;  /* a physical compaction: records are gone, the commit is not there */
 
     /* The caller's: what the driver calls with the reply, on the main loop. */
     void (*on_reply)(struct core_request *r);
@@ -128,6 +156,30 @@ struct core_request {
 };
 
 void core_request_init(struct core_request *r, enum core_kind kind);
+
+/* ---- snapshots between members (peer-protocol 2.9) ---- */
+
+/* A MsgSnap that is to be sent: the database is what the view shows, meta and v2_json are read out
+ * of the same view.  From update.sends; the view's reference is the taker's. */
+struct core_send {
+    struct list_node node;
+    uint64_t to;
+    raft_term term; /* of the message */
+    struct raft_snapshot_meta meta;
+    struct buf v2_json;
+    struct backend_view *view;
+    raft_index wait_index; /* private */
+};
+
+void core_send_free(struct core_send *s);
+
+/* A MsgSnap that came, its database is in place as snap/%016x.snap.db: `.snap`, WAL record, then
+ * the database over the old one.  Goes out as core_append.install, then as update.install. */
+struct core_install {
+    struct list_node node;
+    struct raft_snapshot_meta meta;
+    struct buf v2_json;
+};
 
 /* ---- events ---- */
 
@@ -143,6 +195,7 @@ struct core_append {
     bool must_sync;
     bool needs_ack;
     struct raft_append_ack ack;
+    struct core_install *install;  /* before the entries: `.snap` and its WAL record; or NULL */
     struct raft_message *messages; /* to be sent (or stepped, to ourselves) once durable */
     size_t message_count;
     size_t message_cap;
@@ -154,7 +207,14 @@ struct core_save {
     struct buf v2_json;
 };
 
-enum core_job_kind { CORE_JOB_FETCH, CORE_JOB_HASH, CORE_JOB_HASH_ALL, CORE_JOB_DEFRAG };
+enum core_job_kind {
+    CORE_JOB_FETCH,
+    CORE_JOB_HASH,
+    CORE_JOB_HASH_ALL,
+    CORE_JOB_DEFRAG,
+    CORE_JOB_SEND,     /* send: meta and v2_json are read out of the view */
+    CORE_JOB_LOG_READ, /* read -> entries, out of the WAL */
+};
 
 /* Work that blocks, for the work or backend lane. Comes back with CORE_EV_JOB_DONE. */
 struct core_job {
@@ -167,21 +227,37 @@ struct core_job {
     struct backend_defrag *defrag;
     struct core_request *request; /* NULL: apply, or the compaction's hash */
     uint32_t hash_all;
+    struct core_send *send;
+    struct raft_log_read read;
+    struct raft_entry *entries; /* each with a reference; the core frees them */
+    size_t entry_count;
     int err;
 };
 
 enum core_event_type {
     CORE_EV_TICK,
-    CORE_EV_WAKE,      /* update.wake_ms is reached */
-    CORE_EV_REQUEST,   /* request */
-    CORE_EV_CANCEL,    /* request: the client has gone; its reply still comes */
-    CORE_EV_APPENDED,  /* append, err: durable, or failed */
-    CORE_EV_COMMITTED, /* batch, err */
-    CORE_EV_SAVED,     /* save, err */
-    CORE_EV_JOB_DONE,  /* job */
-    CORE_EV_MESSAGE,   /* message: from a peer */
-    CORE_EV_NO_SPACE,  /* is_short: the WAL has no spare segment left (or has one again) */
-    CORE_EV_STOP,      /* answer everything, commit everything */
+    CORE_EV_WAKE,            /* update.wake_ms is reached */
+    CORE_EV_REQUEST,         /* request */
+    CORE_EV_CANCEL,          /* request: the client has gone; its reply still comes */
+    CORE_EV_APPENDED,        /* append, err: durable, or failed */
+    CORE_EV_COMMITTED,       /* batch, err */
+    CORE_EV_SAVED,           /* save, err */
+    CORE_EV_JOB_DONE,        /* job */
+    CORE_EV_MESSAGE,         /* message: from a peer */
+    CORE_EV_NO_SPACE,        /* is_short: the WAL has no spare segment left (or has one again) */
+    CORE_EV_STOP,            /* hand over leadership, answer everything, commit everything */
+    CORE_EV_SNAPSHOT,        /* message: a MsgSnap whose database is there; v2_json */
+    CORE_EV_INSTALLED,       /* installed, err: what stands in the received database */
+    CORE_EV_UNREACHABLE,     /* peer: something for it was dropped */
+    CORE_EV_SNAPSHOT_STATUS, /* peer, has_failed: what became of a core_send */
+    CORE_EV_PEER_ACTIVE,     /* peer, is_active: it can be reached, or cannot any more */
+    CORE_EV_VERSIONS,        /* versions, version_count: of the other members */
+};
+
+/* What a member says it is; none: it could not be asked. */
+struct core_version {
+    uint64_t member_id;
+    struct semver version;
 };
 
 struct core_event {
@@ -193,7 +269,20 @@ struct core_event {
         struct backend_batch *batch;
         struct core_save *save;
         struct core_job *job;
-        const struct raft_message *message;
+        struct {
+            const struct raft_message *message;
+            struct slice v2_json;
+        };
+        const struct core_boot *installed;
+        struct {
+            uint64_t peer;
+            bool has_failed;
+            bool is_active;
+        };
+        struct {
+            const struct core_version *versions;
+            size_t version_count;
+        };
         bool is_short;
     };
     int err;
@@ -207,12 +296,21 @@ struct core_update {
     struct list jobs;                    /* core_job.node */
     struct backend_batch *batch;         /* to the backend lane, or NULL */
     struct core_save *save;              /* to the log lane, or NULL */
+    struct list sends;                   /* core_send.node: to the transport */
+    struct core_install *install;        /* put the database in place (core/boot.h), or NULL */
     const struct raft_message *messages; /* to peers, at once; until the next core_step */
     size_t message_count;
-    uint64_t wake_ms;  /* CORE_EV_WAKE wanted then; UINT64_MAX = no */
-    bool has_more;     /* more to do now: take again after handling this */
-    bool became_ready; /* the member may serve: log caught up, version known (once) */
-    bool is_stopped;   /* after CORE_EV_STOP: nothing is under way any more */
+    const struct raft_message *synced; /* to peers: what they speak of is durable now; as above */
+    size_t synced_count;
+    uint64_t wake_ms;     /* CORE_EV_WAKE wanted then; UINT64_MAX = no */
+    bool has_more;        /* more to do now: take again after handling this */
+    bool became_ready;    /* the member may serve: log caught up, version known (once) */
+    bool members_changed; /* core_members() is another list, or has other URLs */
+    bool level_changed;   /* core_level() */
+    bool epoch_changed;   /* store, backend, lessor and apply are others than before */
+    bool wants_versions;  /* CORE_EV_VERSIONS, please */
+    bool is_removed;      /* the cluster has removed this member: it must stop (once) */
+    bool is_stopped;      /* after CORE_EV_STOP: nothing is under way any more */
     int fatal;
     char fatal_text[256];
 };
@@ -222,7 +320,9 @@ MUST_USE int core_create(const struct core_config *config, const struct core_boo
 /* Nothing may be under way (update.is_stopped, or a simulated power cut). Closes nothing of boot
  * but what it took over. */
 void core_destroy(struct core *c);
-void core_step(struct core *c, const struct core_event *ev);
+/* 0, or why a message was not taken: ERR_MALFORMED (close its connection), ERR_NOT_FOUND (its
+ * sender is no member), ERR_DROPPED. */
+int core_step(struct core *c, const struct core_event *ev);
 void core_take(struct core *c, struct core_update *out);
 /* First start of a cluster: the ConfChange entries of all members (peer-protocol 6.1). */
 MUST_USE int core_bootstrap(struct core *c, const struct raft_entry *entries, size_t count);
@@ -263,6 +363,13 @@ struct lessor *core_lessor(struct core *c);
 /* none while not decided, or (storage) below 3.6. */
 struct semver core_cluster_version(const struct core *c);
 struct semver core_storage_version(const struct core *c);
+/* What the member is at present: its reports, proposals and files. */
+enum level core_level(const struct core *c);
+/* enabled false: no downgrade is under way. */
+struct schema_downgrade core_downgrade(const struct core *c);
+bool core_is_learner(const struct core *c);
+/* When the peer could be reached last without a break until now; 0: it cannot be. */
+uint64_t core_peer_active_since_ms(const struct core *c, uint64_t id);
 void core_check(const struct core *c);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "core/boot.h"
 #include "core/driver_internal.h"
@@ -20,11 +21,19 @@ void driver_schedule(struct driver *d)
     }
 }
 
-void driver_step(struct driver *d, struct core_event *ev)
+int driver_step(struct driver *d, struct core_event *ev)
 {
     ev->now_ms = env_mono_ms(d->env);
-    core_step(d->core, ev);
+    int err = core_step(d->core, ev);
     driver_schedule(d);
+    return err;
+}
+
+uint64_t driver_random(struct driver *d)
+{
+    uint8_t bytes[8];
+    d->env->rand->ops->fill(d->env->rand, bytes, sizeof(bytes));
+    return load_le64(bytes);
 }
 
 static void fatal(struct driver *d, int err, const char *text)
@@ -44,8 +53,70 @@ static void give_replies(struct core_update *u)
     }
 }
 
+static void send_snapshot(struct driver *d, struct core_send *s)
+{
+    const struct raft_snapshot snapshot = {.meta = s->meta};
+    const struct raft_message m = {
+        .type = RAFT_MSG_SNAP,
+        .to = s->to,
+        .from = core_member_id(d->core),
+        .term = s->term,
+        .snapshot = &snapshot,
+    };
+    if (d->config.on_send_snapshot == NULL) {
+        driver_snapshot_status(d, s->to, true);
+        core_send_free(s);
+        return;
+    }
+    const struct driver_snapshot out = {&m, &s->meta, buf_slice(&s->v2_json), s->view};
+    s->view = NULL; /* the callee's */
+    d->config.on_send_snapshot(d->config.arg, &out);
+    core_send_free(s);
+}
+
+/* To the other members first: nothing of it waits for the own disk. */
+static void give_messages(struct driver *d, struct core_update *u)
+{
+    const struct driver_config *dc = &d->config;
+    if (dc->on_messages != NULL && u->message_count > 0) {
+        dc->on_messages(dc->arg, u->messages, u->message_count);
+    }
+    if (dc->on_messages != NULL && u->synced_count > 0) {
+        dc->on_messages(dc->arg, u->synced, u->synced_count);
+    }
+    LIST_FOREACH (&u->sends, n) {
+        list_remove(n);
+        send_snapshot(d, LIST_ENTRY(n, struct core_send, node));
+    }
+}
+
+static void give_news(struct driver *d, const struct core_update *u)
+{
+    const struct driver_config *dc = &d->config;
+    if (u->epoch_changed && dc->on_epoch_changed != NULL) {
+        dc->on_epoch_changed(dc->arg);
+    }
+    if (u->members_changed && dc->on_members_changed != NULL) {
+        dc->on_members_changed(dc->arg);
+    }
+    if (u->level_changed) {
+        d->level = core_level(d->core);
+        if (dc->on_level_changed != NULL) {
+            dc->on_level_changed(dc->arg, d->level);
+        }
+    }
+    if (u->wants_versions && dc->on_want_versions != NULL) {
+        dc->on_want_versions(dc->arg);
+    }
+    if (u->is_removed && dc->on_removed != NULL) {
+        dc->on_removed(dc->arg);
+    }
+}
+
 static void carry_out(struct driver *d, struct core_update *u)
 {
+    give_messages(d, u);
+    give_news(d, u);
     LIST_FOREACH (&u->appends, n) {
         list_remove(n);
         list_push_back(&d->appends, n);
@@ -57,6 +128,9 @@ static void carry_out(struct driver *d, struct core_update *u)
     driver_log_start(d);
     if (u->batch != NULL) {
         driver_commit_start(d, u->batch);
+    }
+    if (u->install != NULL) {
+        driver_install_start(d, u->install);
     }
     LIST_FOREACH (&u->jobs, n) {
         list_remove(n);
@@ -102,6 +176,7 @@ static void turn(void *arg)
     if (u.has_more) {
         driver_schedule(d);
     }
+    driver_epochs_sweep(d);
     set_wake(d, u.wake_ms);
     if (u.is_stopped && d->is_stopping && !d->log.is_running && !d->spare.is_running &&
         !d->purge.is_running) {
@@ -138,6 +213,7 @@ int driver_open(const struct driver_config *config, struct driver **out, char *t
     list_init(&d->appends);
     list_init(&d->log.appends);
     list_init(&d->jobs);
+    list_init(&d->old_epochs);
     text[0] = 0;
     int err = boot_open(d, text);
     if (err != 0) {
@@ -171,6 +247,47 @@ void driver_cancel(struct driver *d, struct core_request *r)
 {
     struct core_event ev = {.type = CORE_EV_CANCEL, .request = r};
     driver_step(d, &ev);
+}
+
+int driver_message(struct driver *d, const struct raft_message *m)
+{
+    struct core_event ev = {.type = CORE_EV_MESSAGE, .message = m};
+    return driver_step(d, &ev);
+}
+
+int driver_snapshot_received(struct driver *d, const struct raft_message *m, struct slice v2_json)
+{
+    struct core_event ev = {.type = CORE_EV_SNAPSHOT, .message = m, .v2_json = v2_json};
+    return driver_step(d, &ev);
+}
+
+void driver_unreachable(struct driver *d, uint64_t id)
+{
+    struct core_event ev = {.type = CORE_EV_UNREACHABLE, .peer = id};
+    driver_step(d, &ev);
+}
+
+void driver_snapshot_status(struct driver *d, uint64_t id, bool has_failed)
+{
+    struct core_event ev = {.type = CORE_EV_SNAPSHOT_STATUS, .peer = id, .has_failed = has_failed};
+    driver_step(d, &ev);
+}
+
+void driver_peer_active(struct driver *d, uint64_t id, bool is_active)
+{
+    struct core_event ev = {.type = CORE_EV_PEER_ACTIVE, .peer = id, .is_active = is_active};
+    driver_step(d, &ev);
+}
+
+void driver_versions(struct driver *d, const struct core_version *versions, size_t count)
+{
+    struct core_event ev = {.type = CORE_EV_VERSIONS, .versions = versions, .version_count = count};
+    driver_step(d, &ev);
+}
+
+const char *driver_snap_dir(const struct driver *d)
+{
+    return d->snap_dir;
 }
 
 void driver_stop(struct driver *d)

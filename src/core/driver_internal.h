@@ -6,14 +6,18 @@
 #define CORE_DRIVER_INTERNAL_H
 
 #include "core/driver.h"
+#include "core/epoch.h"
 #include "wal/wal.h"
+
+enum { DRIVER_CURSORS_MAX = 2 * RAFT_MEMBERS_MAX };
 
 /* The one job of the log lane: appends in order, one sync, then a raft snapshot if there is one. */
 struct log_job {
     struct env_job job;
     struct list appends;
     struct core_save *save;
-    bool has_spare; /* the spare job ended: give it back first */
+    enum level level; /* in: of what is written */
+    bool has_spare;   /* the spare job ended: give it back first */
     int append_err;
     int save_err;
     uint64_t write_ns;
@@ -47,6 +51,22 @@ struct purge_job {
     bool is_wanted;
 };
 
+/* The received database over the old one. */
+struct install_job {
+    struct env_job job;
+    struct core_install *install; /* NULL: none is under way */
+    struct epoch *epoch;
+    uint64_t seed;
+    int err;
+    char text[DRIVER_TEXT_BYTES];
+};
+
+/* Where the last read of old entries for a member ended. */
+struct log_cursor {
+    uint64_t to; /* 0: free */
+    struct wal_cursor at;
+};
+
 struct driver {
     struct driver_config config;
     struct env *env;
@@ -54,11 +74,10 @@ struct driver {
     struct wal *wal; /* log lane */
     char *wal_dir;
     char *snap_dir;
-    struct backend *backend;
-    struct mvcc_store *store;
-    struct lessor *lessor;
-    struct membership members;
+    struct epoch *epoch;
+    struct list old_epochs; /* that are still read */
     enum level level;
+    struct log_cursor cursors[DRIVER_CURSORS_MAX];
     struct buf conf_written; /* the JSON that was put into meta/confState last */
 
     struct list appends; /* wait for the log lane */
@@ -67,6 +86,7 @@ struct driver {
     struct spare_job spare;
     struct commit_job commit;
     struct purge_job purge;
+    struct install_job install;
     struct list jobs; /* running work jobs */
 
     struct env_timer tick;
@@ -84,7 +104,8 @@ struct driver {
 };
 
 void driver_schedule(struct driver *d);
-void driver_step(struct driver *d, struct core_event *ev);
+int driver_step(struct driver *d, struct core_event *ev);
+uint64_t driver_random(struct driver *d);
 
 /* jobs.c */
 void driver_log_start(struct driver *d);
@@ -92,5 +113,8 @@ void driver_spare_start(struct driver *d);
 void driver_spare_retry(struct driver *d);
 void driver_commit_start(struct driver *d, struct backend_batch *batch);
 void driver_job_start(struct driver *d, struct core_job *job);
+void driver_install_start(struct driver *d, struct core_install *in);
+/* Old epochs that nobody reads any more go. */
+void driver_epochs_sweep(struct driver *d);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "base/log.h"
 #include "core/driver_internal.h"
+#include "member/v2store.h"
 #include "snap/snap.h"
 
 enum { HASH_RUN_RECORDS = 100000, SPARE_RETRY_MS = 1000 };
@@ -25,11 +26,23 @@ static void timed(struct driver *d, enum driver_timing what, uint64_t ns)
 
 /* ---- log lane ---- */
 
+/* A snapshot from the leader: its database is in place as .snap.db already (storage-formats 4.4).
+ */
+static int log_install(struct driver *d, const struct core_install *in)
+{
+    enum raftpb_emission em = level_rules(d->log.level)->emission;
+    int err = snap_save(d->env->disk, d->snap_dir, buf_slice(&in->v2_json), &in->meta, em);
+    return err == 0 ? wal_append_snapshot(d->wal, &in->meta) : err;
+}
+
 static int log_append_all(struct driver *d, bool *must_sync)
 {
     int err = 0;
     LIST_FOREACH (&d->log.appends, n) {
         struct core_append *a = LIST_ENTRY(n, struct core_append, node);
+        if (err == 0 && a->install != NULL) {
+            err = log_install(d, a->install);
+        }
         if (err == 0) {
             err = wal_append(d->wal, a->entries, a->entry_count, a->has_hard ? &a->hard : NULL);
         }
@@ -38,9 +51,20 @@ static int log_append_all(struct driver *d, bool *must_sync)
     return err;
 }
 
+/* Behind the sync of an installation: what only the old log needed. */
+static void log_release(struct driver *d)
+{
+    LIST_FOREACH (&d->log.appends, n) {
+        const struct core_append *a = LIST_ENTRY(n, struct core_append, node);
+        if (a->install != NULL) {
+            wal_release_to(d->wal, a->install->meta.index);
+        }
+    }
+}
+
 static int log_save(struct driver *d, const struct core_save *s)
 {
-    enum raftpb_emission em = level_rules(d->level)->emission;
+    enum raftpb_emission em = level_rules(d->log.level)->emission;
     int err = snap_save(d->env->disk, d->snap_dir, buf_slice(&s->v2_json), &s->meta, em);
     if (err == 0) {
         err = wal_append_snapshot(d->wal, &s->meta);
@@ -61,11 +85,15 @@ static void log_run(struct env_job *job)
         l->spare_err = wal_spare_end(d->wal, &d->spare.spare);
     }
     bool must_sync = false;
+    wal_emission_set(d->wal, level_rules(l->level)->emission);
     uint64_t t0 = now_ns(d);
     l->append_err = log_append_all(d, &must_sync);
     uint64_t t1 = now_ns(d);
     if (l->append_err == 0 && must_sync) {
         l->append_err = wal_sync(d->wal);
+    }
+    if (l->append_err == 0) {
+        log_release(d);
     }
     uint64_t t2 = now_ns(d);
     l->write_ns = t1 - t0;
@@ -193,6 +221,7 @@ void driver_log_start(struct driver *d)
     l->has_spare = d->spare.is_made;
     l->may_spare = !d->is_failed && env_mono_ms(d->env) >= d->spare_retry_ms;
     d->wants_log_job = false;
+    l->level = d->level;
     l->is_running = true;
     l->job.run = log_run;
     l->job.done = log_done;
@@ -253,7 +282,7 @@ static void commit_done(struct env_job *job)
     struct driver *d = container_of(job, struct driver, commit.job);
     if (d->commit.err != 0) {
         char text[BOLT_ERROR_TEXT_BYTES];
-        backend_error_text(d->backend, text, sizeof(text));
+        backend_error_text(d->epoch->backend, text, sizeof(text));
         log_error("failed to commit to the database file", LOG_ERR(d->commit.err),
                   LOG_STR("detail", text));
     }
@@ -281,6 +310,7 @@ struct work_job {
     struct list_node node;
     struct driver *driver;
     struct core_job *core_job;
+    struct wal_cursor cursor; /* LOG_READ */
     uint64_t ns;
 };
 
@@ -321,6 +351,51 @@ static int run_hash(struct core_job *job)
     return err;
 }
 
+/* What belongs to the database that the view shows, out of the view itself. */
+static int send_fill(struct core_send *s)
+{
+    struct schema_boot schema;
+    struct membership ms;
+    membership_init(&ms);
+    int err = schema_boot_load(backend_view_tx(s->view), &schema);
+    if (err == 0) {
+        err = membership_load(&ms, &schema);
+    }
+    if (err == 0) {
+        err = membership_conf_state(&ms, &s->meta.conf);
+    }
+    if (err == 0 && (schema.consistent_index == 0 || schema.term == 0)) {
+        err = ERR_AGAIN; /* a file of 3.5 without a term: after the next commit */
+    }
+    if (err == 0) {
+        s->meta.index = schema.consistent_index;
+        s->meta.term = schema.term;
+        v2store_encode(&s->v2_json, &ms, schema.cluster_version);
+    }
+    schema_boot_deinit(&schema);
+    membership_deinit(&ms);
+    return err;
+}
+
+static int run_log_read(struct work_job *w)
+{
+    struct driver *d = w->driver;
+    struct core_job *job = w->core_job;
+    const struct raft_log_read *read = &job->read;
+    struct wal_detail detail = {""};
+    struct wal_options o = {.disk = d->env->disk, .dir = d->wal_dir, .detail = &detail};
+    struct wal_contents c;
+    wal_contents_init(&c);
+    int err = wal_read_range(&o, read->lo, read->hi, (size_t)read->bytes_max, &w->cursor, &c);
+    if (err == 0) {
+        job->entries = c.entries;
+        job->entry_count = c.count;
+    } else {
+        wal_contents_deinit(&c);
+    }
+    return err;
+}
+
 static void work_run(struct env_job *j)
 {
     struct work_job *w = container_of(j, struct work_job, job);
@@ -333,14 +408,33 @@ static void work_run(struct env_job *j)
         job->err = mvcc_hash_all(backend_view_tx(job->view), &job->hash_all);
         break;
     case CORE_JOB_DEFRAG: job->err = backend_defrag_run(job->defrag); break;
+    case CORE_JOB_SEND: job->err = send_fill(job->send); break;
+    case CORE_JOB_LOG_READ: job->err = run_log_read(w); break;
     }
     w->ns = now_ns(w->driver) - t0;
+}
+
+/* Of this member, else a free one, else any. */
+static struct log_cursor *cursor_of(struct driver *d, uint64_t to)
+{
+    struct log_cursor *free = &d->cursors[to % DRIVER_CURSORS_MAX];
+    for (size_t i = 0; i < DRIVER_CURSORS_MAX; i++) {
+        if (d->cursors[i].to == to) {
+            return &d->cursors[i];
+        }
+        free = d->cursors[i].to == 0 ? &d->cursors[i] : free;
+    }
+    *free = (struct log_cursor){.to = to};
+    return free;
 }
 
 static void work_done(struct env_job *j)
 {
     struct work_job *w = container_of(j, struct work_job, job);
     struct driver *d = w->driver;
+    if (w->core_job->kind == CORE_JOB_LOG_READ) {
+        cursor_of(d, w->core_job->read.to)->at = w->cursor;
+    }
     if (w->core_job->kind == CORE_JOB_DEFRAG) {
         timed(d, DRIVER_DEFRAG, w->ns);
     }
@@ -355,11 +449,122 @@ void driver_job_start(struct driver *d, struct core_job *job)
     struct work_job *w = mem_zalloc(sizeof(*w));
     w->driver = d;
     w->core_job = job;
+    if (job->kind == CORE_JOB_LOG_READ) {
+        w->cursor = cursor_of(d, job->read.to)->at;
+    }
     w->job.run = work_run;
     w->job.done = work_done;
     list_push_back(&d->jobs, &w->node);
     enum env_lane lane = job->kind == CORE_JOB_DEFRAG ? ENV_LANE_BACKEND : ENV_LANE_WORK;
     d->env->exec->ops->submit(d->env->exec, lane, &w->job);
+}
+
+/* ---- a received database (storage-formats 4.4 step 3) ---- */
+
+static void install_run(struct env_job *job)
+{
+    struct driver *d = container_of(job, struct driver, install.job);
+    struct install_job *in = &d->install;
+    raft_index index = in->install->meta.index;
+    in->err = snap_db_install(d->env->disk, d->snap_dir, index);
+    if (in->err == 0) {
+        in->err = epoch_open(in->epoch, d, in->text);
+    }
+    if (in->err == 0 && in->epoch->schema.consistent_index != index) {
+        in->err = ERR_MISMATCH;
+    }
+    if (in->err == 0) {
+        backend_committed_index_init(in->epoch->backend, index, in->epoch->schema.term);
+        in->err = epoch_load(in->epoch, d, in->seed, now_ns(d) / 1000000, in->text);
+    }
+    if (in->err == 0) {
+        in->err = snap_release_dbs(d->env->disk, d->snap_dir, index);
+    }
+}
+
+static void install_done(struct env_job *job)
+{
+    struct driver *d = container_of(job, struct driver, install.job);
+    struct install_job *in = &d->install;
+    struct epoch *e = in->epoch;
+    struct core_boot boot = {
+        .backend = e->backend,
+        .store = e->store,
+        .lessor = e->lessor,
+        .members = &e->members,
+        .schema = &e->schema,
+    };
+    struct core_event ev = {.type = CORE_EV_INSTALLED, .installed = &boot, .err = in->err};
+    if (in->err != 0) {
+        log_error("failed to put the leader's database in place", LOG_ERR(in->err),
+                  LOG_STR("detail", in->text));
+        driver_step(d, &ev);
+        list_push_back(&d->old_epochs, &e->node);
+    } else {
+        driver_step(d, &ev);
+        list_push_back(&d->old_epochs, &d->epoch->node);
+        d->epoch = e;
+        buf_clear(&d->conf_written);
+    }
+    epoch_schema_drop(e);
+    in->epoch = NULL;
+    in->install = NULL;
+    purge_start(d);
+}
+
+void driver_install_start(struct driver *d, struct core_install *install)
+{
+    struct install_job *in = &d->install;
+    ensure(in->install == NULL);
+    in->install = install;
+    in->epoch = mem_alloc(sizeof(*in->epoch));
+    epoch_init(in->epoch);
+    in->seed = driver_random(d);
+    in->text[0] = 0;
+    in->job.run = install_run;
+    in->job.done = install_done;
+    d->env->exec->ops->submit(d->env->exec, ENV_LANE_BACKEND, &in->job);
+}
+
+void driver_epochs_sweep(struct driver *d)
+{
+    LIST_FOREACH (&d->old_epochs, n) {
+        struct epoch *e = LIST_ENTRY(n, struct epoch, node);
+        if (e->store == NULL || e->backend == NULL || !epoch_is_read(e)) {
+            list_remove(n);
+            epoch_close(e);
+            mem_free(e);
+        }
+    }
+}
+
+int driver_snapshot_check(struct env_disk *disk, const char *path, raft_index index)
+{
+    struct bolt_options o = {.disk = disk, .path = path, .read_only = true};
+    struct bolt_db *db;
+    struct bolt_tx *tx;
+    struct schema_boot schema;
+    struct membership ms;
+    int err = bolt_db_open(&o, &db);
+    if (err != 0) {
+        return err;
+    }
+    err = bolt_tx_begin(db, false, &tx);
+    if (err == 0) {
+        membership_init(&ms);
+        err = schema_boot_load(tx, &schema);
+        if (err == 0 && (schema.consistent_index != index || schema.auth_enabled)) {
+            err = schema.auth_enabled ? ERR_UNSUPPORTED : ERR_MISMATCH;
+        }
+        if (err == 0) {
+            err = membership_load(&ms, &schema);
+        }
+        membership_deinit(&ms);
+        schema_boot_deinit(&schema);
+        bolt_tx_rollback(tx);
+    }
+    bolt_db_close(db);
+    return err;
 }
 
 /* ---- old files ---- */

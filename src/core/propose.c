@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "core/internal.h"
 
-static uint64_t next_id(struct core *c)
+uint64_t core_next_id(struct core *c)
 {
     uint64_t prefix = c->next_id & (UINT64_C(0xffff) << 48);
     uint64_t suffix = (c->next_id + 1) & ((UINT64_C(1) << 48) - 1);
@@ -44,8 +44,7 @@ static int admit(struct core *c, const struct core_request *r, size_t entry_byte
     return 0;
 }
 
-/* bytes from the slab that the entries of the next proposals share; NULL: no memory. */
-static uint8_t *slab_take(struct core *c, size_t bytes)
+uint8_t *core_slab_take(struct core *c, size_t bytes)
 {
     if (c->slab == NULL || c->slab->cap - c->slab->len < bytes) {
         size_t cap = bytes > CORE_SLAB_BYTES ? bytes : CORE_SLAB_BYTES;
@@ -67,32 +66,19 @@ static size_t entry_bytes(const struct core_request *r)
     return wire_internal_size(&req);
 }
 
-/* The request around its body, into the slab; the reference stays the slab's. */
-static int entry_make(struct core *c, const struct core_request *r, struct slice *out)
+/* The request around its body, into the slab: the body is the caller's for this call only. */
+static int entry_make(struct core *c, struct core_request *r)
 {
     struct wire_internal req = {.id = r->id, .which = r->which, .body = r->body};
     size_t bytes = wire_internal_size(&req);
-    uint8_t *data = slab_take(c, bytes);
+    uint8_t *data = core_slab_take(c, bytes);
     if (data == NULL) {
         return ERR_RPC_TOO_MANY_REQUESTS;
     }
     wire_internal_encode(&req, data);
-    *out = slice_make(data, bytes);
+    r->entry = slice_make(data, bytes);
+    r->entry_owner = rcbuf_ref(c->slab);
     return 0;
-}
-
-static int propose_entry(struct core *c, const struct core_request *r)
-{
-    struct raft_entry e = {.type = RAFT_ENTRY_NORMAL, .data = r->entry, .owner = r->entry_owner};
-    if (e.owner == NULL) {
-        int err = entry_make(c, r, &e.data);
-        if (err != 0) {
-            return err;
-        }
-        e.owner = c->slab;
-    }
-    struct raft_event ev = {.type = RAFT_EV_PROPOSE, .entries = &e, .entry_count = 1};
-    return raft_step(c->raft, &ev);
 }
 
 void core_entry_drop(struct core_request *r)
@@ -101,60 +87,132 @@ void core_entry_drop(struct core_request *r)
     r->entry_owner = NULL;
 }
 
-/* As etcd: an election is waited for, not told to clients.  The body is the caller's for this call
- * only, so the entry is made now. */
-static int wait_for_leader(struct core *c, struct core_request *r)
-{
-    int err = entry_make(c, r, &r->entry);
-    if (err == 0) {
-        r->entry_owner = rcbuf_ref(c->slab);
-        r->stage = CORE_STAGE_UNLED;
-        list_push_back(&c->unled, &r->node);
-    }
-    return err;
-}
-
 static void propose_end(struct core *c, struct core_request *r, int err)
 {
     c->proposals_failed += !r->is_internal && !err_is_rpc(err);
     core_waiter_done(c, r, err == ERR_DROPPED ? ERR_RPC_RAFT_DROPPED : err);
 }
 
-static void propose_admitted(struct core *c, struct core_request *r)
+void core_propose_made(struct core *c, struct core_request *r)
 {
-    int err = propose_entry(c, r);
-    core_entry_drop(r);
-    if (err != 0) {
-        propose_end(c, r, err);
-        return;
-    }
-    r->stage = CORE_STAGE_PROPOSED;
-    (void)map_put(&c->by_id, r->id, r);
-    list_push_back(&c->pending, &r->node);
-    c->proposals_pending++;
+    r->stage = CORE_STAGE_WAITING;
+    list_push_back(&c->proposing, &r->node);
 }
 
 void core_propose(struct core *c, struct core_request *r)
 {
-    r->id = next_id(c);
+    r->id = core_next_id(c);
     int err = admit(c, r, entry_bytes(r));
-    bool is_led = c->leader != 0;
-    if (err == 0 && !is_led) {
-        err = wait_for_leader(c, r);
+    if (err == 0) {
+        err = entry_make(c, r);
     }
     if (err != 0) {
         propose_end(c, r, err);
-    } else if (is_led) {
-        propose_admitted(c, r);
+    } else {
+        core_propose_made(c, r);
     }
 }
 
-void core_propose_unled(struct core *c)
+/* ---- to raft ---- */
+
+/* The front of the list as entries of one proposal; raft takes references of its own. */
+static size_t batch_fill(const struct core *c, struct raft_entry *entries)
 {
-    LIST_FOREACH (&c->unled, n) {
-        list_remove(n);
-        propose_admitted(c, LIST_ENTRY(n, struct core_request, node));
+    size_t count = 0, bytes = 0;
+    LIST_FOREACH (&c->proposing, n) {
+        const struct core_request *r = LIST_ENTRY(n, struct core_request, node);
+        if (count == CORE_PROPOSE_ENTRIES || bytes >= CORE_PROPOSE_BYTES) {
+            break;
+        }
+        bool is_conf = r->kind == CORE_CONF_CHANGE;
+        entries[count++] = (struct raft_entry){
+            .type = is_conf ? RAFT_ENTRY_CONF_CHANGE : RAFT_ENTRY_NORMAL,
+            .data = r->entry,
+            .owner = r->entry_owner,
+        };
+        bytes += r->entry.len;
     }
+    return count;
+}
+
+static void forwarded_free(struct core *c, struct core_request *r)
+{
+    c->forwarded_count--;
+    core_entry_drop(r);
+    mem_free(r);
+}
+
+static void proposed(struct core *c, struct core_request *r)
+{
+    if (r->is_forwarded) {
+        forwarded_free(c, r);
+        return;
+    }
+    core_entry_drop(r);
+    r->stage = CORE_STAGE_PROPOSED;
+    (void)map_put(&c->by_id, r->id, r);
+    list_push_back(r->kind == CORE_CONF_CHANGE ? &c->conf_pending : &c->pending, &r->node);
+    c->proposals_pending++;
+}
+
+static void batch_end(struct core *c, size_t count, int err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct core_request *r = LIST_ENTRY(list_first(&c->proposing), struct core_request, node);
+        list_remove(&r->node);
+        if (err == 0) {
+            proposed(c, r);
+        } else if (r->is_forwarded) {
+            forwarded_free(c, r);
+        } else {
+            core_entry_drop(r);
+            propose_end(c, r, err);
+        }
+    }
+}
+
+/* An election, or leadership that is being handed over: waited for, not told to clients. */
+static bool is_passing(const struct core *c, int err)
+{
+    enum raft_drop_reason why = raft_drop_reason(c->raft);
+    return err == ERR_DROPPED && (why == RAFT_DROP_NO_LEADER || why == RAFT_DROP_TRANSFERRING);
+}
+
+void core_propose_flush(struct core *c)
+{
+    struct raft_entry entries[CORE_PROPOSE_ENTRIES];
+    c->is_held = false;
+    while (c->leader != 0 && !list_is_empty(&c->proposing)) {
+        size_t count = batch_fill(c, entries);
+        struct raft_event ev = {.type = RAFT_EV_PROPOSE, .entries = entries, .entry_count = count};
+        int err = raft_step(c->raft, &ev);
+        if (is_passing(c, err)) {
+            c->is_held = true;
+            return;
+        }
+        batch_end(c, count, err);
+    }
+}
+
+bool core_propose_forwarded(struct core *c, const struct raft_message *m)
+{
+    if (!is_passing(c, ERR_DROPPED) || c->is_stopping ||
+        m->entry_count > CORE_FORWARDED_MAX - c->forwarded_count) {
+        return false;
+    }
+    for (size_t i = 0; i < m->entry_count; i++) {
+        const struct raft_entry *e = &m->entries[i];
+        bool is_conf = e->type != RAFT_ENTRY_NORMAL;
+        struct core_request *r = mem_alloc(sizeof(*r));
+        core_request_init(r, is_conf ? CORE_CONF_CHANGE : CORE_PROPOSE);
+        r->is_forwarded = true;
+        r->entry = e->data;
+        r->entry_owner = e->owner != NULL ? rcbuf_ref(e->owner) : NULL;
+        r->deadline_ms = c->now_ms + core_request_timeout_ms(c);
+        c->forwarded_count++;
+        core_propose_made(c, r);
+    }
+    return true;
 }
 
 void core_propose_internal(struct core *c, uint32_t which, struct slice body)
@@ -217,31 +275,58 @@ void core_waiter_done(struct core *c, struct core_request *r, int err)
         c->is_publishing = false;
     } else if (r->which == WIRE_INTERNAL_CLUSTER_VERSION_SET) {
         c->is_version_proposed = false;
+    } else if (r->which == WIRE_INTERNAL_DOWNGRADE_INFO_SET) {
+        c->is_downgrade_proposed = false;
     } else if (r->which == WIRE_INTERNAL_ALARM) {
         c->is_nospace_proposed = false;
     }
     mem_free(r);
 }
 
-/* The lists are in order of arrival and all requests have the same time-out. */
+/* Why an answer did not come in time, as etcd tells it (client-api 2.0.4). */
+static int timeout_reason(const struct core *c, const struct core_request *r)
+{
+    uint64_t start = r->deadline_ms - core_request_timeout_ms(c);
+    uint64_t elections = 2 * (uint64_t)c->config.election_ticks * c->config.heartbeat_ms;
+    if (start < c->leader_elected_ms && start + elections > c->leader_elected_ms) {
+        return ERR_RPC_TIMEOUT_LEADER_FAIL;
+    }
+    bool is_connected = true;
+    if (c->role == RAFT_LEADER) {
+        is_connected = core_connected_voters(c, start) >= c->conf.voters.count / 2 + 1;
+    } else if (c->leader != 0) {
+        uint64_t since = core_peer_active_since_ms(c, c->leader);
+        is_connected = since != 0 && since < start;
+    }
+    return is_connected ? ERR_RPC_TIMEOUT : ERR_RPC_TIMEOUT_CONN_LOST;
+}
+
+/* The lists are in order of arrival and all requests have the same time-out, or none. */
 static void expire_list(struct core *c, struct list *l, int err)
 {
     LIST_FOREACH (l, n) {
         struct core_request *r = LIST_ENTRY(n, struct core_request, node);
+        if (r->deadline_ms == UINT64_MAX) {
+            continue;
+        }
         if (r->deadline_ms > c->now_ms) {
             return;
         }
-        c->proposals_failed += l == &c->pending || l == &c->unled;
-        core_answer_waiting(c, r, err);
+        bool is_proposal = l == &c->pending || l == &c->proposing;
+        c->proposals_failed += is_proposal;
+        core_answer_waiting(c, r, l == &c->pending ? timeout_reason(c, r) : err);
     }
 }
 
 void core_answer_waiting(struct core *c, struct core_request *r, int err)
 {
-    if (r->stage == CORE_STAGE_PROPOSED) {
+    if (r->is_forwarded) {
+        list_remove(&r->node);
+        forwarded_free(c, r);
+    } else if (r->stage == CORE_STAGE_PROPOSED) {
         (void)core_waiter_take(c, r->id);
         core_waiter_done(c, r, err);
-    } else if (r->stage == CORE_STAGE_UNLED) {
+    } else if (r->stage == CORE_STAGE_WAITING) {
         list_remove(&r->node);
         core_waiter_done(c, r, err);
     } else {
@@ -251,8 +336,9 @@ void core_answer_waiting(struct core *c, struct core_request *r, int err)
 
 void core_expire(struct core *c)
 {
-    expire_list(c, &c->unled, ERR_RPC_TIMEOUT);
+    expire_list(c, &c->proposing, ERR_RPC_CONTEXT_DEADLINE);
     expire_list(c, &c->pending, ERR_RPC_TIMEOUT);
+    expire_list(c, &c->catching, ERR_RPC_TIMEOUT_WAIT_APPLIED);
     expire_list(c, &c->reads_round, ERR_RPC_TIMEOUT);
     expire_list(c, &c->reads_applied, ERR_RPC_TIMEOUT);
 }

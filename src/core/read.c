@@ -3,7 +3,9 @@
  * core/read: linearizable points and what is read at them.
  *
  * All reads that arrive between two takes share one ReadIndex round (design.md 4).  A round's
- * number is its context; a single voter answers in the same take.
+ * number is its context, from the generator of request ids: other members' rounds have others.  An
+ * answer serves its round and all before it.  A round that is not answered is asked again after
+ * CORE_READ_RETRY_TICKS under a new number.
  */
 #include "base/bytes.h"
 #include "core/internal.h"
@@ -19,7 +21,7 @@ void core_read(struct core *c, struct core_request *r)
         return;
     }
     if (!c->is_round_open && !c->is_round_refused) {
-        c->round++;
+        c->round = core_next_id(c);
         c->is_round_open = true;
     }
     r->stage = CORE_STAGE_ROUND;
@@ -38,6 +40,63 @@ void core_reads_ask(struct core *c)
     c->is_round_open = false;
     c->round_ticks = 0;
     c->is_round_refused = raft_step(c->raft, &ev) != 0;
+    if (!c->is_round_refused) {
+        c->round_asked = c->round;
+    }
+}
+
+static void ask_again(struct core *c)
+{
+    c->round = core_next_id(c);
+    c->is_round_open = true;
+    c->is_round_refused = false;
+}
+
+void core_reads_tick(struct core *c)
+{
+    bool is_waiting = c->is_round_refused || !list_is_empty(&c->reads_round);
+    if (is_waiting && !c->is_round_open && ++c->round_ticks >= CORE_READ_RETRY_TICKS) {
+        ask_again(c);
+    }
+}
+
+void core_reads_leader_changed(struct core *c)
+{
+    LIST_FOREACH (&c->reads_round, n) {
+        struct core_request *r = LIST_ENTRY(n, struct core_request, node);
+        if (r->wait > c->round_asked) {
+            break;
+        }
+        core_reply(c, r, ERR_RPC_LEADER_CHANGED);
+    }
+    if (c->is_round_refused) {
+        ask_again(c); /* nobody knew of it: no reason to tell clients */
+    }
+}
+
+void core_catch_up(struct core *c, struct core_request *r)
+{
+    r->stage = CORE_STAGE_CATCH_UP;
+    r->wait = c->committed;
+    r->deadline_ms = c->now_ms + CORE_CATCH_UP_MS;
+    list_push_back(&c->catching, &r->node);
+}
+
+static void caught_up(struct core *c)
+{
+    LIST_FOREACH (&c->catching, n) {
+        struct core_request *r = LIST_ENTRY(n, struct core_request, node);
+        if (r->wait > c->applied) {
+            return;
+        }
+        if (r->kind == CORE_CONF_CHANGE) {
+            list_remove(n);
+            core_promote_caught_up(c, r);
+        } else {
+            r->header_rev = mvcc_rev(c->store);
+            core_reply(c, r, 0);
+        }
+    }
 }
 
 void core_reads_answered(struct core *c, const struct raft_read_state *reads, size_t count)
@@ -71,6 +130,7 @@ static struct mvcc_values *values_of(struct core *c, struct core_request *r)
 {
     if (r->values == NULL) {
         r->values = mvcc_values_create(c->store);
+        r->epoch = c->epoch;
     }
     return r->values;
 }
@@ -125,7 +185,11 @@ static void read_go_on(struct core *c, struct core_request *r)
     case CORE_HASH:
     case CORE_HASH_KV:
     case CORE_VIEW:
-    case CORE_DEFRAG: r->header_rev = mvcc_rev(c->store); break;
+    case CORE_DEFRAG:
+    case CORE_CATCH_UP:
+    case CORE_CONF_CHANGE:
+    case CORE_TRANSFER_LEADER:
+    case CORE_RAISE_LEVEL: r->header_rev = mvcc_rev(c->store); break;
     }
     if (err == ERR_AGAIN) {
         list_push_back(&c->reads_build, &r->node);
@@ -143,6 +207,7 @@ static void read_start(struct core *c, struct core_request *r)
 {
     list_remove(&r->node);
     r->stage = CORE_STAGE_BUILD;
+    r->epoch = c->epoch;
     if (r->kind == CORE_RANGE) {
         int err = mvcc_plan_begin(c->store, r->range, r->plan);
         if (err != 0) {
@@ -174,6 +239,30 @@ void core_reads_serve(struct core *c)
         }
         read_start(c, r);
     }
+    caught_up(c);
+}
+
+/* From the beginning, on the store of now.  What it had of the old one is given back. */
+static void read_again(struct core *c, struct core_request *r)
+{
+    if (r->kind == CORE_RANGE) {
+        mvcc_plan_end(r->plan);
+    }
+    if (r->values != NULL) {
+        mvcc_values_destroy(r->values);
+        r->values = NULL;
+    }
+    r->stage = CORE_STAGE_APPLIED;
+    r->wait = 0;
+    list_push_front(&c->reads_applied, &r->node);
+}
+
+void core_reads_restart(struct core *c)
+{
+    LIST_FOREACH (&c->reads_build, n) {
+        list_remove(n);
+        read_again(c, LIST_ENTRY(n, struct core_request, node));
+    }
 }
 
 void core_read_fetched(struct core *c, struct core_job *job)
@@ -182,6 +271,10 @@ void core_read_fetched(struct core *c, struct core_job *job)
     r->has_job = false;
     mvcc_fetch_finish(job->fetch, job->err == 0 ? r->values : NULL);
     bool is_over = c->is_stopping || c->fatal != 0; /* no later take would serve it */
+    if (!r->is_canceled && !is_over && r->epoch != c->epoch) {
+        read_again(c, r);
+        return;
+    }
     if (job->err == 0 && !r->is_canceled && !is_over) {
         read_go_on(c, r);
         return;
@@ -195,7 +288,7 @@ void core_read_fetched(struct core *c, struct core_job *job)
 
 void core_reads_stop(struct core *c)
 {
-    struct list *lists[] = {&c->reads_round, &c->reads_applied, &c->reads_build};
+    struct list *lists[] = {&c->reads_round, &c->reads_applied, &c->reads_build, &c->catching};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         LIST_FOREACH (lists[i], n) {
             struct core_request *r = LIST_ENTRY(n, struct core_request, node);

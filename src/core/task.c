@@ -77,7 +77,7 @@ static void run_hash_kv(struct core *c, struct core_request *r)
 
 static void run_defrag(struct core *c, struct core_request *r)
 {
-    if (c->batch_running != NULL || c->is_defragmenting) {
+    if (c->batch_running != NULL || c->is_defragmenting || c->install_stage != CORE_INSTALL_NONE) {
         return;
     }
     if (!is_in_file(c, r->wait)) {
@@ -111,7 +111,11 @@ static void run_task(struct core *c, struct core_request *r)
     case CORE_PROPOSE:
     case CORE_RANGE:
     case CORE_TXN_READ:
-    case CORE_BARRIER: ensure(false); break;
+    case CORE_BARRIER:
+    case CORE_CATCH_UP:
+    case CORE_CONF_CHANGE:
+    case CORE_TRANSFER_LEADER:
+    case CORE_RAISE_LEVEL: ensure(false); break;
     }
 }
 
@@ -129,6 +133,46 @@ void core_tasks_stop(struct core *c)
         }
         core_reply(c, r, ERR_RPC_STOPPED);
     }
+}
+
+static void restart_hash_kv(struct core *c, struct core_request *r)
+{
+    mvcc_hash_end(r->hash_run, false);
+    r->hash_run = NULL;
+    list_remove(&r->node);
+    int err = start_hash_kv(c, r);
+    if (err != 0) {
+        core_reply(c, r, err);
+    }
+}
+
+void core_tasks_restart(struct core *c)
+{
+    struct list again;
+    list_init(&again);
+    LIST_FOREACH (&c->tasks, n) {
+        list_remove(n);
+        list_push_back(&again, n);
+    }
+    LIST_FOREACH (&again, n) {
+        struct core_request *r = LIST_ENTRY(n, struct core_request, node);
+        list_remove(n);
+        list_push_back(&c->tasks, n);
+        r->wait = backend_position(c->backend);
+        if (r->kind == CORE_HASH_KV && !r->has_job) {
+            restart_hash_kv(c, r);
+        }
+    }
+    LIST_FOREACH (&c->physical, n) {
+        struct core_request *r = LIST_ENTRY(n, struct core_request, node);
+        r->wait = r->is_finished ? backend_position(c->backend) : r->wait;
+    }
+    if (c->compact_hash != NULL && c->compact_stage != CORE_HASH_RUNS) {
+        mvcc_hash_end(c->compact_hash, false);
+        c->compact_hash = NULL;
+        c->compact_stage = CORE_HASH_NONE;
+    }
+    c->next_slice_ms = 0;
 }
 
 /* ---- compaction ---- */
@@ -203,7 +247,7 @@ void core_tasks_run(struct core *c)
             run_task(c, r);
         }
     }
-    if (!c->is_stopping) {
+    if (!c->is_stopping && c->install_stage == CORE_INSTALL_NONE) {
         compaction_run(c);
     }
     physical_replies(c);

@@ -19,7 +19,6 @@ struct gateway_options {
     struct driver *driver;
     struct service *service;
     struct metrics *metrics;
-    const char *server_version; /* "3.7.1" by level */
 };
 
 struct gateway *gateway_create(const struct gateway_options *opts);

@@ -123,6 +123,7 @@ struct grpc_server {
     uint32_t slot_count, slot_cap, slot_free;
     struct grpc_deadlines deadlines;
     struct grpc_server_stats stats;
+    size_t held_bytes; /* over all connections, against LIMIT_PENDING_BYTES */
 };
 
 enum grpc_drain { DRAIN_NO, DRAIN_NOTICE, DRAIN_FINAL };

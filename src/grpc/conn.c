@@ -23,6 +23,10 @@ void grpc_conn_dirty(struct grpc_conn *c)
 static void on_begin(void *arg, struct h2_stream *st)
 {
     struct grpc_conn *c = arg;
+    if (c->server->stats.streams_open >= LIMIT_STREAMS) {
+        h2_stream_reset(st, H2_REFUSED_STREAM); /* clients may try again: nothing was done */
+        return;
+    }
     struct grpc_call *call = grpc_server_call_get(c->server);
     call->conn = c;
     call->stream = st;

@@ -18,7 +18,7 @@ void grpc_deframer_deinit(struct grpc_deframer *d)
 
 size_t grpc_deframer_held(const struct grpc_deframer *d)
 {
-    return d->is_gathered && d->body != NULL ? d->body->len : 0;
+    return d->is_gathered && d->body != NULL ? d->body->cap : 0;
 }
 
 bool grpc_deframer_is_partial(const struct grpc_deframer *d)
@@ -82,16 +82,16 @@ static bool head_take(struct grpc_deframer *d, struct slice *in, bool *ok, struc
     return true;
 }
 
-/* Room for extra more bytes of the gathered message: small first, then in full. */
+/* Room for extra more bytes of the gathered message: doubled, so that memory follows what came. */
 static bool gather_grow(struct grpc_deframer *d, size_t extra)
 {
     size_t have = d->body == NULL ? 0 : d->body->len;
     if (d->body != NULL && d->body->cap - have >= extra) {
         return true;
     }
-    size_t cap = have + extra <= GRPC_GATHER_FIRST_BYTES && d->need > GRPC_GATHER_FIRST_BYTES
-                     ? (size_t)GRPC_GATHER_FIRST_BYTES
-                     : d->need;
+    size_t cap = d->body == NULL ? (size_t)GRPC_GATHER_FIRST_BYTES : 2 * d->body->cap;
+    cap = cap < have + extra ? have + extra : cap;
+    cap = cap > d->need ? d->need : cap;
     struct rcbuf *fresh = rcbuf_try_create(cap);
     if (fresh == NULL) {
         return false;

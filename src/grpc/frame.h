@@ -49,7 +49,7 @@ enum grpc_deframe grpc_deframer_next(struct grpc_deframer *d, struct slice *in,
                                      struct slice *out_msg, struct grpc_error *out_err);
 /* After GRPC_DEFRAME_MESSAGE: the message counted, copied only if it lies in the input. */
 struct rcbuf *grpc_deframer_take(struct grpc_deframer *d, struct slice msg);
-/* Bytes of an incomplete message held. */
+/* Memory that an incomplete message holds. */
 size_t grpc_deframer_held(const struct grpc_deframer *d);
 /* A message has begun / its five bytes are complete, the rest is not. */
 bool grpc_deframer_is_partial(const struct grpc_deframer *d);

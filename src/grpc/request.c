@@ -7,6 +7,8 @@
  * back when its bytes are used, or, for a message that comes in pieces, at once too as long as the
  * connection holds less than LIMIT_CONN_IN_BYTES of such pieces.  Above that, calls wait in
  * conn->held, except the first of them, which always goes on: so every message can complete.
+ * What streams send into their first windows is bounded too: GRPC_CONN_HELD_MAX a connection,
+ * LIMIT_PENDING_BYTES in all; a call that goes above it ends with RESOURCE_EXHAUSTED.
  */
 #include <string.h>
 
@@ -226,6 +228,12 @@ static bool is_http_request(const struct grpc_call *call)
 
 static void hand_over(struct grpc_call *call, bool is_end);
 
+static bool admit(struct grpc_call *call, struct slice msg)
+{
+    const struct grpc_server_options *o = &call->conn->server->opts;
+    return o->admit == NULL || o->admit(o->admit_arg, call, msg);
+}
+
 static void start(struct grpc_call *call, struct grpc_entry *entry)
 {
     call->method = entry->method;
@@ -236,6 +244,9 @@ static void start(struct grpc_call *call, struct grpc_entry *entry)
     struct grpc_server *s = call->conn->server;
     if (s->opts.on_handled != NULL) {
         call->start_ns = s->env->clock->ops->mono_ns(s->env->clock);
+    }
+    if (entry->method->kind != GRPC_KIND_UNARY && !admit(call, SLICE_NULL)) {
+        return;
     }
     if (entry->method->on_start != NULL) {
         entry->method->on_start(call);
@@ -280,11 +291,18 @@ static void consume(struct grpc_call *call)
     }
 }
 
+static void held_count(struct grpc_call *call, size_t held)
+{
+    call->conn->held_bytes = call->conn->held_bytes - call->held_counted + held;
+    size_t *total = &call->conn->server->held_bytes;
+    *total = *total - call->held_counted + held;
+    call->held_counted = held;
+}
+
 void grpc_request_unhold(struct grpc_call *call)
 {
     struct grpc_conn *c = call->conn;
-    c->held_bytes -= call->held_counted;
-    call->held_counted = 0;
+    held_count(call, 0);
     if (list_node_is_linked(&call->held_node)) {
         list_remove(&call->held_node);
     }
@@ -299,6 +317,16 @@ void grpc_request_unhold(struct grpc_call *call)
     }
 }
 
+/* Held more than may be: this call ends; its connection's first call goes on as long as the server
+ * as a whole has room, so that a client within its windows always gets something done. */
+static bool held_too_much(const struct grpc_call *call)
+{
+    const struct grpc_conn *c = call->conn;
+    bool is_first = c->held.head.next == &call->held_node;
+    return c->server->held_bytes > LIMIT_PENDING_BYTES ||
+           (c->held_bytes > GRPC_CONN_HELD_MAX && !is_first);
+}
+
 /* After the bytes at hand were looked at: counts what is held, gives back what may be. */
 static void settle(struct grpc_call *call)
 {
@@ -311,8 +339,7 @@ static void settle(struct grpc_call *call)
         consume(call);
         return;
     }
-    c->held_bytes = c->held_bytes - call->held_counted + held;
-    call->held_counted = held;
+    held_count(call, held);
     if (!list_node_is_linked(&call->held_node)) {
         list_push_back(&c->held, &call->held_node);
     }
@@ -344,6 +371,9 @@ static void deliver(struct grpc_call *call, struct slice msg)
     }
     call->stats->msg_received++;
     call->conn->server->stats.bytes_received += msg.len;
+    if (call->method->kind == GRPC_KIND_UNARY && !admit(call, msg)) {
+        return;
+    }
     call->message = msg;
     call->method->on_message(call, msg);
     call->message = SLICE_NULL;
@@ -425,16 +455,17 @@ static void on_data(void *user, struct h2_stream *st, struct slice bytes)
         buf_append_slice(&call->held, bytes); /* bounded by the stream's window */
         return;
     }
-    if (call->conn->held_bytes > GRPC_CONN_HELD_MAX && grpc_deframer_is_partial(&call->deframer) &&
-        call->conn->held.head.next != &call->held_node) {
-        struct grpc_error e;
-        grpc_error_set(&e, GRPC_RESOURCE_EXHAUSTED, "%s",
-                       "grpc: too many bytes of unfinished requests on one connection");
-        fail_frame(call, &e);
-    }
     struct slice rest = parse(call, bytes);
     buf_append_slice(&call->held, rest);
-    if (call->held.len == 0) {
+    if (call->held.len > 0) {
+        return;
+    }
+    settle(call);
+    if (call->held_counted > 0 && held_too_much(call)) {
+        struct grpc_error e;
+        grpc_error_set(&e, GRPC_RESOURCE_EXHAUSTED, "%s",
+                       "grpc: too many bytes of unfinished requests");
+        fail_frame(call, &e);
         settle(call);
     }
 }

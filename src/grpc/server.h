@@ -29,6 +29,10 @@ struct grpc_server_options {
     void (*on_handled)(void *arg, struct grpc_call *call, enum grpc_code code,
                        uint64_t duration_ns);
     void *arg;
+    /* Before a call's service sees it: a unary call with its message, any other when its headers
+     * are in, msg then SLICE_NULL.  False: it was answered (grpc_call_fail*). May be NULL. */
+    bool (*admit)(void *arg, struct grpc_call *call, struct slice msg);
+    void *admit_arg;
 };
 
 struct grpc_server *grpc_server_create(struct env *env, const struct grpc_server_options *opts);

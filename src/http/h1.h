@@ -91,6 +91,8 @@ void h1_server_respond(struct h1_server *s, int status, const struct h1_header *
 void h1_server_upgrade(struct h1_server *s, const struct h1_header *headers, size_t count);
 /* Done at once; output not sent is dropped. */
 void h1_server_abort(struct h1_server *s);
+/* Done after what was written so far: a chunked answer stays without its end. */
+void h1_server_cut(struct h1_server *s);
 void h1_server_body_pause(struct h1_server *s);
 void h1_server_body_resume(struct h1_server *s);
 

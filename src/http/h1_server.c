@@ -422,6 +422,12 @@ void h1_server_upgrade(struct h1_server *s, const struct h1_header *headers, siz
     want_write(s);
 }
 
+void h1_server_cut(struct h1_server *s)
+{
+    s->state = H1_DONE;
+    want_write(s);
+}
+
 void h1_server_abort(struct h1_server *s)
 {
     s->state = H1_DONE;

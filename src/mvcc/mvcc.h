@@ -73,6 +73,8 @@ struct mvcc_options {
 /* An empty store at revision 1. */
 struct mvcc_store *mvcc_create(const struct mvcc_options *opts);
 void mvcc_destroy(struct mvcc_store *s);
+/* The member's level, when it changes: which answers are given, never what is stored. */
+void mvcc_rules_set(struct mvcc_store *s, const struct level_rules *rules);
 
 /* The records of the `key` bucket in order: 0, ERR_END, or an error. Slices live until the next
  * call. */
@@ -168,6 +170,9 @@ struct mvcc_pin {
 void mvcc_pin_add(struct mvcc_store *s, struct mvcc_pin *pin, int64_t rev);
 void mvcc_pin_remove(struct mvcc_pin *pin);
 
+/* True while a plan, a hash or another reader holds a revision. */
+bool mvcc_is_pinned(const struct mvcc_store *s);
+
 struct mvcc_item {
     int64_t main;
     uint32_t sub;
@@ -255,6 +260,8 @@ struct mvcc_sink {
  * not in memory: take a slice.  Resumable at any byte. */
 MUST_USE int mvcc_plan_next(struct mvcc_plan *plan, struct mvcc_sink *sink);
 
+/* The backend that the plan reads from: slices are read through a view of it. */
+struct backend *mvcc_plan_backend(const struct mvcc_plan *plan);
 /* A piece of the body with holes where pages must be read first. */
 struct mvcc_slice;
 /* The next items up to about bytes_max (at least one); the plan moves behind them. ERR_END: no

@@ -304,3 +304,8 @@ void mvcc_plan_chunk(struct mvcc_plan *plan, uint64_t max_request_bytes, struct 
     plan->stream_limit = stream_limit_next(plan->stream_limit, bytes, max_request_bytes);
     *out = (struct mvcc_chunk){count, bytes, count == left};
 }
+
+struct backend *mvcc_plan_backend(const struct mvcc_plan *plan)
+{
+    return plan->store->opts.backend;
+}

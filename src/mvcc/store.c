@@ -25,6 +25,11 @@ struct mvcc_store *mvcc_create(const struct mvcc_options *opts)
     return s;
 }
 
+void mvcc_rules_set(struct mvcc_store *s, const struct level_rules *rules)
+{
+    s->opts.rules = rules;
+}
+
 void mvcc_destroy(struct mvcc_store *s)
 {
     if (s == NULL) {
@@ -66,6 +71,11 @@ void mvcc_pin_add(struct mvcc_store *s, struct mvcc_pin *pin, int64_t rev)
 void mvcc_pin_remove(struct mvcc_pin *pin)
 {
     list_remove(&pin->node);
+}
+
+bool mvcc_is_pinned(const struct mvcc_store *s)
+{
+    return !list_is_empty(&s->pins);
 }
 
 /* ---- restore ---- */

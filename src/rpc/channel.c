@@ -6,8 +6,6 @@
  * made.  A channel that is destroyed lives on as a shell until its env_conn is closed and its
  * deferred call has run.
  */
-#include <stdio.h>
-
 #include "base/limits.h"
 #include "http/pool.h"
 #include "rpc/link.h"
@@ -33,8 +31,9 @@ struct rpc_channel {
     struct env_timer timer; /* connecting: the limit; up: keepalive */
     const char *why;        /* text of the end that we decided */
     int why_err;
-    bool is_up;
-    bool is_open; /* on_closed has not come */
+    bool is_ready;  /* the link is: what waits may be sent */
+    bool is_served; /* the server's first bytes have come: only now is it up, for its owner */
+    bool is_open;   /* on_closed has not come */
     bool is_deferred;
     bool is_destroyed;
     int busy; /* inside the session or on_down: destroying waits */
@@ -115,7 +114,7 @@ static void flush(void *arg)
         shell_free(ch);
         return;
     }
-    if (!ch->is_up || ch->link.is_closing || ch->client == NULL) {
+    if (!ch->is_ready || ch->link.is_closing || ch->client == NULL) {
         return;
     }
     enter(ch);
@@ -163,7 +162,7 @@ static void timer_fire(struct env_timer *t)
     if (ch->is_destroyed || ch->link.is_closing) {
         return;
     }
-    if (!ch->is_up) {
+    if (!ch->is_served) {
         close_because(ch, ERR_TIMED_OUT, "connection timed out");
         return;
     }
@@ -176,10 +175,17 @@ static void on_ready(struct rpc_link *l)
     if (ch->is_destroyed) {
         return;
     }
-    ch->is_up = true;
+    ch->is_ready = true;
+    want_write(ch);
+}
+
+/* A server that closes at once, or refuses our certificate after its own handshake was over, must
+ * not look like one that served: what is sent to it could not be tried elsewhere. */
+static void become_served(struct rpc_channel *ch)
+{
+    ch->is_served = true;
     timer_stop(ch);
     rearm(ch);
-    want_write(ch);
     if (ch->events->on_up != NULL) {
         ch->events->on_up(ch->arg);
     }
@@ -195,6 +201,8 @@ static void on_bytes(struct rpc_link *l, struct slice bytes)
     int err = grpc_client_recv(ch->client, bytes);
     if (err != 0) {
         close_because(ch, err, "http2 session failed");
+    } else if (!ch->is_served && !ch->is_destroyed) {
+        become_served(ch);
     }
     leave(ch);
 }
@@ -202,12 +210,32 @@ static void on_bytes(struct rpc_link *l, struct slice bytes)
 static void on_eof(struct rpc_link *l)
 {
     struct rpc_channel *ch = container_of(l, struct rpc_channel, link);
-    close_because(ch, ERR_CLOSED, "error reading from server: EOF");
+    close_because(ch, ERR_CLOSED, ch->is_served ? "error reading from server: EOF" : "EOF");
 }
 
 static void on_drain(struct rpc_link *l)
 {
     want_write(container_of(l, struct rpc_channel, link));
+}
+
+/* As grpc-go says it, by how far the connection came. */
+static void down_text(const struct rpc_channel *ch, int err, struct buf *out)
+{
+    const char *tls = rpc_link_tls_error(&ch->link);
+    const char *why = ch->why != NULL ? ch->why : tls[0] != '\0' ? tls : err_text(err);
+    if (ch->is_served) {
+        buf_append_cstr(out, why);
+    } else if (!ch->link.is_connected) {
+        buf_printf(out,
+                   "connection error: desc = \"transport: Error while dialing: dial tcp %s: %s\"",
+                   ch->addr, why);
+    } else if (!ch->is_ready) {
+        buf_printf(out,
+                   "connection error: desc = \"transport: authentication handshake failed: %s\"",
+                   why);
+    } else {
+        buf_printf(out, "connection error: desc = \"error reading server preface: %s\"", why);
+    }
 }
 
 static void on_closed(struct rpc_link *l, int err)
@@ -224,21 +252,15 @@ static void on_closed(struct rpc_link *l, int err)
     } else if (err == 0) {
         err = ERR_CLOSED;
     }
-    const char *why = ch->why != NULL ? ch->why : err_text(err);
-    char text[160];
-    if (ch->is_up) {
-        snprintf(text, sizeof(text), "%s", why);
-    } else {
-        snprintf(text, sizeof(text),
-                 "connection error: desc = \"transport: Error while dialing: dial tcp %.80s: %s\"",
-                 ch->addr, why);
-    }
+    struct buf text = BUF_INIT;
+    down_text(ch, err, &text);
     enter(ch);
-    end_calls(ch, text);
+    end_calls(ch, buf_cstr(&text));
     if (!ch->is_destroyed) {
-        ch->events->on_down(ch->arg, err, why);
+        ch->events->on_down(ch->arg, err, buf_cstr(&text));
     }
     leave(ch);
+    buf_deinit(&text);
 }
 
 static const struct rpc_link_ops link_ops = {
@@ -345,5 +367,5 @@ struct grpc_client *rpc_channel_client(struct rpc_channel *ch)
 
 bool rpc_channel_is_up(const struct rpc_channel *ch)
 {
-    return ch->is_up && ch->client != NULL;
+    return ch->is_served && ch->client != NULL;
 }

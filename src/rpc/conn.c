@@ -12,7 +12,10 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "rpc/server_private.h"
+
+enum { TLS_HANDSHAKE_TYPE = 22 }; /* first byte of a TLS connection */
 
 static const struct rpc_link_ops link_ops;
 
@@ -51,6 +54,17 @@ static const struct env_conn_events refused_events = {
     .on_close = refused_close,
 };
 
+static void handshake_begin(struct rpc_conn *c)
+{
+    c->header_deadline_ms = env_mono_ms(c->server->env) + LIMIT_TLS_HANDSHAKE_MS;
+    rpc_shake_begin(c);
+}
+
+static bool may_handshake(struct rpc_link *link)
+{
+    return rpc_shake_may_work(container_of(link, struct rpc_conn, link));
+}
+
 void rpc_conn_accept(struct rpc_listener *l, struct env_conn *conn)
 {
     struct rpc_server *s = l->server;
@@ -77,10 +91,15 @@ void rpc_conn_accept(struct rpc_listener *l, struct env_conn *conn)
     c->timer.fire = timer_fire;
     list_push_back(&s->conns, &c->node);
     list_node_init(&c->dirty_node);
+    list_node_init(&c->shake_node);
+    list_node_init(&c->wait_node);
     s->stats.conns_accepted++;
     s->stats.conns_open++;
     c->header_deadline_ms = env_mono_ms(s->env) + s->opts.header_timeout_ms;
     rpc_link_attach(&c->link, conn, tls, &s->scratch, &link_ops);
+    if (tls != NULL) {
+        handshake_begin(c);
+    }
     rpc_conn_rearm(c);
 }
 
@@ -110,6 +129,7 @@ void rpc_conn_close(struct rpc_conn *c, uint64_t flush_ms)
         return;
     }
     sessions_destroy(c);
+    rpc_shake_end(c);
     rpc_link_close(&c->link, flush_ms);
 }
 
@@ -119,6 +139,7 @@ static void on_closed(struct rpc_link *link, int err)
     struct rpc_conn *c = container_of(link, struct rpc_conn, link);
     struct rpc_server *s = c->server;
     sessions_destroy(c);
+    rpc_shake_end(c);
     if (c->timer.is_active) {
         s->env->exec->ops->timer_stop(s->env->exec, &c->timer);
     }
@@ -224,7 +245,7 @@ static bool maybe_start_tls(struct rpc_conn *c, struct slice bytes)
         return false;
     }
     c->is_tls_decided = true;
-    if (bytes.data[0] != 22) {
+    if (bytes.data[0] != TLS_HANDSHAKE_TYPE) {
         return false;
     }
     const struct rpc_tls_factory *f = c->listener->opts.tls;
@@ -234,7 +255,23 @@ static bool maybe_start_tls(struct rpc_conn *c, struct slice bytes)
         return true;
     }
     rpc_link_start_tls(&c->link, tls);
+    handshake_begin(c);
+    rpc_conn_rearm(c);
     rpc_link_feed(&c->link, bytes);
+    return true;
+}
+
+/* etcd closes such a connection in silence; that the scheme is wrong should be found in the log. */
+static bool is_tls_on_plain(struct rpc_conn *c, struct slice bytes)
+{
+    if (c->listener->opts.tls != NULL || c->sniffed.len > 0 ||
+        bytes.data[0] != TLS_HANDSHAKE_TYPE) {
+        return false;
+    }
+    log_warn("rejected connection on client endpoint", LOG_STR("remote-addr", c->peer),
+             LOG_STR("server-name", ""),
+             LOG_STR("error", "the client speaks TLS (https://), this address is plain text "
+                              "(http://)"));
     return true;
 }
 
@@ -242,6 +279,10 @@ static void session_recv(struct rpc_conn *c, struct slice bytes);
 
 static void choose(struct rpc_conn *c, struct slice bytes)
 {
+    if (is_tls_on_plain(c, bytes)) {
+        rpc_conn_close(c, 0);
+        return;
+    }
     buf_append_slice(&c->sniffed, bytes);
     enum sniff what = sniff(buf_slice(&c->sniffed));
     if (what == SNIFF_MORE) {
@@ -265,9 +306,13 @@ static void on_ready(struct rpc_link *link)
     if (link->tls == NULL) {
         return;
     }
+    rpc_shake_end(c);
+    c->header_deadline_ms = env_mono_ms(c->server->env) + c->server->opts.header_timeout_ms;
     bool is_h2 = strcmp(link->tls->ops->alpn(link->tls), "h2") == 0;
     if (!(is_h2 ? start_h2(c) : start_h1(c))) {
         rpc_conn_close(c, 0);
+    } else {
+        rpc_conn_rearm(c);
     }
 }
 
@@ -322,6 +367,7 @@ static const struct rpc_link_ops link_ops = {
     .on_eof = on_eof,
     .on_drain = on_drain,
     .on_closed = on_closed,
+    .may_handshake = may_handshake,
 };
 
 /* ---- writing ----------------------------------------------------------------------------------
@@ -426,6 +472,9 @@ static void timer_fire(struct env_timer *t)
         return;
     }
     if (c->header_deadline_ms != 0 && now >= c->header_deadline_ms) {
+        if (list_node_is_linked(&c->shake_node)) {
+            c->link.tls->ops->reject(c->link.tls, "TLS handshake timeout");
+        }
         rpc_conn_close(c, 0);
         return;
     }

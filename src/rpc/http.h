@@ -75,6 +75,8 @@ bool rpc_http_can_write(struct rpc_http_req *req);                 /* else on_wr
 void rpc_http_finish(struct rpc_http_req *req);
 /* Ends the connection (HTTP/1) or the stream (HTTP/2) without finishing the answer. */
 void rpc_http_abort(struct rpc_http_req *req);
+/* The same, but what was written so far is sent (HTTP/1). */
+void rpc_http_cut(struct rpc_http_req *req);
 /* Streamed bodies: stops on_body until resumed; the client's window closes. */
 void rpc_http_body_pause(struct rpc_http_req *req);
 void rpc_http_body_resume(struct rpc_http_req *req);

@@ -316,3 +316,8 @@ void rpc_http_client_body_resume(struct rpc_http_client *c)
 {
     h1_client_body_resume(c->h1);
 }
+
+const char *rpc_http_client_tls_error(const struct rpc_http_client *c)
+{
+    return rpc_link_tls_error(&c->link);
+}

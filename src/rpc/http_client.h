@@ -57,5 +57,7 @@ bool rpc_http_client_is_busy(const struct rpc_http_client *c);
 bool rpc_http_client_can_begin(const struct rpc_http_client *c);
 void rpc_http_client_body_pause(struct rpc_http_client *c);
 void rpc_http_client_body_resume(struct rpc_http_client *c);
+/* Why TLS has failed, "" when it has not; valid inside on_down. */
+const char *rpc_http_client_tls_error(const struct rpc_http_client *c);
 
 #endif

@@ -41,6 +41,11 @@ static void h1_abort(struct rpc_http_req *req)
     h1_server_abort(let_go(req));
 }
 
+static void h1_cut(struct rpc_http_req *req)
+{
+    h1_server_cut(let_go(req));
+}
+
 static size_t h1_queued(const struct rpc_http_req *req)
 {
     return h1_server_queued(req->conn->h1) + rpc_link_queued(&req->conn->link);
@@ -67,6 +72,7 @@ static const struct rpc_http_backend h1_backend = {
     .write = h1_write,
     .finish = h1_finish,
     .abort = h1_abort,
+    .cut = h1_cut,
     .queued = h1_queued,
     .body_pause = h1_body_pause,
     .upgrade = h1_upgrade,

@@ -308,6 +308,7 @@ static const struct rpc_http_backend h2_backend = {
     .write = b_write,
     .finish = b_finish,
     .abort = b_abort,
+    .cut = b_abort,
     .queued = b_queued,
     .body_pause = b_body_pause,
     .upgrade = b_upgrade,

@@ -350,6 +350,13 @@ void rpc_http_abort(struct rpc_http_req *req)
     over(req);
 }
 
+void rpc_http_cut(struct rpc_http_req *req)
+{
+    ensure(!req->is_over && req->is_begun);
+    req->backend->cut(req);
+    over(req);
+}
+
 void rpc_http_body_pause(struct rpc_http_req *req)
 {
     req->backend->body_pause(req, true);

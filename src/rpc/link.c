@@ -4,7 +4,7 @@
  */
 #include "rpc/link.h"
 
-#include "base/log.h"
+enum { ALERT_FLUSH_MS = 1000 };
 
 void rpc_scratch_init(struct rpc_scratch *s)
 {
@@ -53,11 +53,8 @@ static void tls_feed(struct rpc_link *l, struct slice bytes)
     buf_clear(&s->cipher);
     int err = l->tls->ops->feed(l->tls, bytes, &s->plain, &s->cipher);
     write_cipher(l);
-    if (err < 0) {
-        log_warn("rejected connection on client endpoint",
-                 LOG_STR("remote-addr", l->conn->ops->peer_name(l->conn)),
-                 LOG_STR("error", l->tls->ops->error_text(l->tls)));
-        rpc_link_close(l, 1000);
+    if (err < 0 && err != ERR_END) {
+        rpc_link_close(l, ALERT_FLUSH_MS);
         return;
     }
     if (!l->is_up && l->tls->ops->is_ready(l->tls)) {
@@ -66,6 +63,39 @@ static void tls_feed(struct rpc_link *l, struct slice bytes)
     if (l->is_up && s->plain.len > 0 && !l->is_closing) {
         l->ops->on_bytes(l, buf_slice(&s->plain));
     }
+    if (err == ERR_END && !l->is_closing) {
+        l->ops->on_eof(l);
+    }
+}
+
+/* Public-key work is slow: a storm of new connections must not hold up those that are there. */
+static bool must_wait(struct rpc_link *l, struct slice bytes)
+{
+    if (l->held.len == 0 &&
+        (l->is_up || l->ops->may_handshake == NULL || l->ops->may_handshake(l))) {
+        return false;
+    }
+    buf_append_slice(&l->held, bytes);
+    l->conn->ops->read_pause(l->conn);
+    return true;
+}
+
+void rpc_link_go_on(struct rpc_link *l)
+{
+    struct buf held = l->held;
+    buf_init(&l->held);
+    if (!l->is_closing) {
+        if (!l->is_paused) {
+            l->conn->ops->read_resume(l->conn);
+        }
+        tls_feed(l, buf_slice(&held));
+    }
+    buf_deinit(&held);
+}
+
+const char *rpc_link_tls_error(const struct rpc_link *l)
+{
+    return l->tls == NULL ? "" : l->tls->ops->error_text(l->tls);
 }
 
 void rpc_link_feed(struct rpc_link *l, struct slice bytes)
@@ -73,10 +103,10 @@ void rpc_link_feed(struct rpc_link *l, struct slice bytes)
     if (l->is_closing) {
         return;
     }
-    if (l->tls != NULL) {
-        tls_feed(l, bytes);
-    } else {
+    if (l->tls == NULL) {
         l->ops->on_bytes(l, bytes);
+    } else if (!must_wait(l, bytes)) {
+        tls_feed(l, bytes);
     }
 }
 
@@ -106,13 +136,14 @@ static void on_drain(void *arg)
 static void on_close(void *arg, int err)
 {
     struct rpc_link *l = arg;
+    struct rpc_tls *tls = l->tls;
     l->is_closing = true;
     l->conn = NULL;
-    if (l->tls != NULL) {
-        l->tls->ops->destroy(l->tls);
-        l->tls = NULL;
+    buf_deinit(&l->held);
+    l->ops->on_closed(l, err); /* the link may be gone now */
+    if (tls != NULL) {
+        tls->ops->destroy(tls);
     }
-    l->ops->on_closed(l, err);
 }
 
 static const struct env_conn_events link_events = {
@@ -130,6 +161,7 @@ static void on_connected(void *arg)
         return;
     }
     l->conn->events = &link_events;
+    l->is_connected = true;
     if (l->tls != NULL) {
         tls_feed(l, SLICE_NULL);
     } else {
@@ -158,6 +190,7 @@ void rpc_link_attach(struct rpc_link *l, struct env_conn *conn, struct rpc_tls *
 {
     link_init(l, tls, scratch, ops);
     l->conn = conn;
+    l->is_connected = true;
     conn->events = &link_events;
     conn->arg = l;
     if (tls == NULL) {

@@ -22,6 +22,8 @@ struct rpc_link_ops {
     void (*on_eof)(struct rpc_link *l);
     void (*on_drain)(struct rpc_link *l);
     void (*on_closed)(struct rpc_link *l, int err);
+    /* Bytes of a handshake are there: false makes them wait until rpc_link_go_on.  NULL: never. */
+    bool (*may_handshake)(struct rpc_link *l);
 };
 
 /* Shared by the links of one loop. */
@@ -36,7 +38,9 @@ struct rpc_link {
     struct rpc_tls *tls;
     const struct rpc_link_ops *ops;
     struct rpc_scratch *scratch;
+    struct buf held; /* bytes of a handshake that waits; reading is paused meanwhile */
     bool is_up;
+    bool is_connected; /* TCP */
     bool is_paused;
     bool is_closing;
     uint64_t bytes_in;
@@ -58,6 +62,10 @@ MUST_USE int rpc_link_connect(struct rpc_link *l, struct env *env, const char *a
 void rpc_link_start_tls(struct rpc_link *l, struct rpc_tls *tls);
 /* For start_tls: bytes that came before. */
 void rpc_link_feed(struct rpc_link *l, struct slice bytes);
+/* The handshake that may_handshake made wait. */
+void rpc_link_go_on(struct rpc_link *l);
+/* Why TLS has failed, "" when it has not; also from inside on_closed. */
+const char *rpc_link_tls_error(const struct rpc_link *l);
 /* Everything in out, in one write. */
 void rpc_link_write(struct rpc_link *l, const struct http_out *out);
 size_t rpc_link_queued(const struct rpc_link *l);

@@ -10,7 +10,8 @@
  *             Destroying an open channel ends its calls (UNAVAILABLE "grpc: the client connection
  *             is closing"; at the latest when the callback returns) and gives no on_down.
  * Thread      the loop of env.
- * Limits      connect_timeout_ms over name resolution, connect and TLS; LIMIT_CONN_OUT_BYTES.
+ * Limits      connect_timeout_ms over name resolution, connect, TLS and the server's first bytes;
+ * LIMIT_CONN_OUT_BYTES.
  */
 #ifndef RPC_RPC_CLIENT_H
 #define RPC_RPC_CLIENT_H
@@ -22,11 +23,13 @@
 struct rpc_channel;
 
 struct rpc_channel_events {
+    /* The server has sent its first bytes. */
     void (*on_up)(void *arg);
     /* The server drains (GOAWAY): running calls go on, new ones need a new channel.  May be NULL.
      */
     void (*on_goaway)(void *arg);
-    /* err: ERR_*; text for people, e.g. "connection refused"; calls have had on_done already. */
+    /* err: ERR_*; text as grpc-go has it: `connection error: desc = "transport: ..."`; calls have
+     * had on_done already. */
     void (*on_down)(void *arg, int err, const char *text);
 };
 

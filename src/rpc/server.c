@@ -19,6 +19,7 @@ struct rpc_server *rpc_server_create(const struct rpc_server_options *opts)
     list_init(&s->listeners);
     list_init(&s->conns);
     list_init(&s->dirty);
+    rpc_shakes_init(s);
     rpc_scratch_init(&s->scratch);
     return s;
 }
@@ -40,6 +41,7 @@ void rpc_server_destroy(struct rpc_server *s)
         return;
     }
     ensure(list_is_empty(&s->conns));
+    rpc_shakes_deinit(s);
     LIST_FOREACH (&s->listeners, n) {
         rpc_listener_close(LIST_ENTRY(n, struct rpc_listener, node));
     }

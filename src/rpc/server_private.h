@@ -35,6 +35,8 @@ struct rpc_conn {
     struct rpc_link link;
     struct list_node node;       /* of server->conns */
     struct list_node dirty_node; /* of server->dirty */
+    struct list_node shake_node; /* of server->shakes: its TLS handshake is not over */
+    struct list_node wait_node;  /* of server->shakes_waiting */
     struct rpc_server *server;
     struct rpc_listener *listener;
     char *peer;
@@ -57,6 +59,11 @@ struct rpc_server {
     struct list listeners;
     struct list conns;
     struct list dirty;
+    struct list shakes; /* the oldest first */
+    struct list shakes_waiting;
+    size_t shake_count;
+    unsigned shakes_this_turn;
+    struct env_timer shake_timer; /* the next turn */
     struct rpc_scratch scratch;
     struct rpc_server_stats stats;
     bool is_deferred;
@@ -79,6 +86,14 @@ void rpc_conn_close(struct rpc_conn *c, uint64_t flush_ms);
 /* A request head came or was answered: the header timer follows. */
 void rpc_conn_rearm(struct rpc_conn *c);
 
+/* handshake.c: bounds in number, in a turn and in time (LIMIT_TLS_*). */
+void rpc_shakes_init(struct rpc_server *s);
+void rpc_shakes_deinit(struct rpc_server *s);
+void rpc_shake_begin(struct rpc_conn *c);
+void rpc_shake_end(struct rpc_conn *c); /* any number of times */
+/* False: the connection waits for a later turn. */
+bool rpc_shake_may_work(struct rpc_conn *c);
+
 /* http_req.c: what an HTTP version does for a request. */
 struct rpc_http_backend {
     void (*respond)(struct rpc_http_req *req, int status, const struct h1_header *headers,
@@ -88,6 +103,7 @@ struct rpc_http_backend {
     void (*write)(struct rpc_http_req *req, struct slice bytes);
     void (*finish)(struct rpc_http_req *req);
     void (*abort)(struct rpc_http_req *req);
+    void (*cut)(struct rpc_http_req *req);
     size_t (*queued)(const struct rpc_http_req *req);
     void (*body_pause)(struct rpc_http_req *req, bool paused);
     bool (*upgrade)(struct rpc_http_req *req, const struct h1_header *headers, size_t count);

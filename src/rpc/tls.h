@@ -8,6 +8,7 @@
  * Ownership   rpc_tls is created by the factory for one connection and destroyed by it.
  * Thread      net.
  * Failure     a negative return ends the connection after `out` (an alert) was written.
+ * See         tls_source.h: the seam filled by src/tls.
  */
 #ifndef RPC_TLS_H
 #define RPC_TLS_H
@@ -17,7 +18,8 @@
 struct rpc_tls;
 
 struct rpc_tls_ops {
-    /* Takes ciphertext; appends plaintext to in and what must be sent to out. */
+    /* Takes ciphertext; appends plaintext to in and what must be sent to out.  ERR_END: the other
+     * side has closed in order; what is in `in` came before. */
     int (*feed)(struct rpc_tls *t, struct slice bytes, struct buf *in, struct buf *out);
     /* Encrypts; appends to out.  Only after is_ready. */
     int (*seal)(struct rpc_tls *t, const struct slice *parts, size_t count, struct buf *out);
@@ -30,6 +32,8 @@ struct rpc_tls_ops {
     const char *(*peer_common_name)(const struct rpc_tls *t);
     /* Why the last call failed, for the log. */
     const char *(*error_text)(const struct rpc_tls *t);
+    /* Accepted side: the handshake is given up, say so in the log. */
+    void (*reject)(struct rpc_tls *t, const char *why);
     void (*destroy)(struct rpc_tls *t);
 };
 

@@ -33,9 +33,6 @@ static const struct level_rules RULES[] = {
         .start_needs_snap_file = true,
         .peers_take_v2_entries = true,
         .version_has_storage = true,
-        .status_has_quota = true,
-        .hash_kv_has_rev = true,
-        .takes_any_alarm = true,
         .keys_only_keeps_lease = true,
         .txn_key_before_lease = true,
     },
@@ -46,9 +43,6 @@ static const struct level_rules RULES[] = {
         .emission = RAFTPB_SPARSE,
         .writes_storage_version = true,
         .version_has_storage = true,
-        .status_has_quota = true,
-        .hash_kv_has_rev = true,
-        .takes_any_alarm = true,
     },
 };
 

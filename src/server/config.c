@@ -11,6 +11,7 @@
 #include "member/initial.h"
 #include "member/url.h"
 
+enum { REQUEST_TIMEOUT_MS = 5000 }; /* T without the elections */
 enum { ELECTION_MS_MAX = 50000, ELECTION_TICKS_MIN = 5, SAMPLING_RATE_MAX = 1000000 };
 
 /* ---- checks ---- */
@@ -323,6 +324,7 @@ static int check_urls(const struct flags *f, struct buf *error)
 
 void config_warn_deprecated(const struct flags *f)
 {
+    flags_old_warn(f);
     if (flag_is_given(f, FLAG_ID_MAX_SNAPSHOTS)) {
         log_warn("--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8.");
     }
@@ -343,7 +345,7 @@ int config_check(const struct flags *f, struct buf *error)
                         "as \"proxy\"");
         return ERR_INVALID;
     }
-    int err = 0;
+    int err = flags_old_check(f, error);
     for (size_t i = 0; err == 0 && i < ARRAY_LEN(checks); i++) {
         err = checks[i](f, error);
     }
@@ -372,35 +374,16 @@ static bool is_secure(const char *url)
 
 int config_check_listeners(const struct config *c, struct buf *error)
 {
-    const struct strs *lists[] = {&c->listen_client, &c->listen_client_http};
-    for (size_t i = 0; i < c->listen_peer.count; i++) {
-        if (is_secure(c->listen_peer.items[i])) {
-            struct slice a = url_address(c->listen_peer.items[i]);
-            buf_printf(error,
-                       "cannot listen on TLS for %.*s: KeyFile and CertFile are not presented",
-                       (int)a.len, (const char *)a.data);
-            log_error("creating peer listener failed", LOG_STR("error", buf_cstr(error)));
-            return ERR_INVALID;
-        }
-    }
-    for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
-        for (size_t i = 0; i < lists[k]->count; i++) {
-            if (is_secure(lists[k]->items[i])) {
+    for (size_t i = 0; i < c->listen_client_http.count; i++) {
+        struct slice address = url_address(c->listen_client_http.items[i]);
+        for (size_t k = 0; k < c->listen_client.count; k++) {
+            if (slice_equal(address, url_address(c->listen_client.items[k]))) {
                 buf_printf(error,
-                           "TLS key/cert (--cert-file, --key-file) must be provided for client url "
-                           "%s with HTTPS scheme",
-                           lists[k]->items[i]);
+                           "cannot bind both --listen-client-urls and --listen-client-http-urls on "
+                           "the same url %s",
+                           c->listen_client_http.items[i]);
                 return ERR_INVALID;
             }
-        }
-    }
-    for (size_t i = 0; i < c->listen_client_http.count; i++) {
-        if (strs_contains(&c->listen_client, c->listen_client_http.items[i])) {
-            buf_printf(error,
-                       "cannot bind both --listen-client-urls and --listen-client-http-urls on the "
-                       "same url %s",
-                       c->listen_client_http.items[i]);
-            return ERR_INVALID;
         }
     }
     return 0;
@@ -425,7 +408,7 @@ int config_check_cluster(const struct config *c, bool is_initialized, struct buf
     }
     int err = check_retention(c->flags, &retention, error);
     for (size_t i = 0; err == 0 && i < c->listen_metrics.count; i++) {
-        if (is_secure(c->listen_metrics.items[i])) {
+        if (is_secure(c->listen_metrics.items[i]) && c->server.metrics_tls == NULL) {
             buf_append_cstr(error, "client TLS key/cert (--cert-file, --key-file) must be provided "
                                    "for metrics secure url");
             err = ERR_INVALID;
@@ -545,7 +528,23 @@ static void make_driver(const struct config *c, struct driver_config *d)
         .page_cache_bytes = flag_uint(f, FLAG_ID_PAGE_CACHE),
         .no_sync = flag_bool(f, FLAG_ID_UNSAFE_NO_FSYNC),
         .pre_vote = flag_bool(f, FLAG_ID_PRE_VOTE),
+        .max_learners = (uint32_t)flag_int(f, FLAG_ID_MAX_LEARNERS),
+        .no_strict_reconfig_check = !flag_bool(f, FLAG_ID_STRICT_RECONFIG_CHECK),
+        .force_new_cluster = flag_bool(f, FLAG_ID_FORCE_NEW_CLUSTER),
     };
+}
+
+/* The checks of the others' data, and T. */
+static void make_checks(const struct flags *f, struct server_config *s)
+{
+    const char *gates = flag_text(f, FLAG_ID_FEATURE_GATES);
+    s->is_existing = strcmp(flag_text(f, FLAG_ID_INITIAL_CLUSTER_STATE), "existing") == 0;
+    s->has_initial_corrupt_check = gate_is_on(gates, "InitialCorruptCheck");
+    s->corrupt_check_ms = flag_ms(f, FLAG_ID_CORRUPT_CHECK_TIME);
+    if (gate_is_on(gates, "CompactHashCheck")) {
+        s->compact_hash_check_ms = flag_ms(f, FLAG_ID_COMPACT_HASH_CHECK_TIME);
+    }
+    s->request_timeout_ms = REQUEST_TIMEOUT_MS + 2 * flag_uint(f, FLAG_ID_ELECTION_TIMEOUT);
 }
 
 int config_make(struct flags *f, const char *default_host, struct config *out, struct buf *error)
@@ -591,6 +590,7 @@ int config_make(struct flags *f, const char *default_host, struct config *out, s
     s->ping_timeout_ms = flag_ms(f, FLAG_ID_GRPC_KEEPALIVE_TIMEOUT);
     s->reuse_port = flag_bool(f, FLAG_ID_SOCKET_REUSE_PORT);
     s->reuse_address = flag_bool(f, FLAG_ID_SOCKET_REUSE_ADDRESS);
+    make_checks(f, s);
     s->is_metrics_extensive = strcmp(flag_text(f, FLAG_ID_METRICS), "extensive") == 0;
     return 0;
 }

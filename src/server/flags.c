@@ -271,15 +271,50 @@ static bool is_ignored_variable(const char *name)
     return false;
 }
 
-static int set_from_command(struct flags *f, enum flag_id id, const char *text, struct buf *error)
+/* A flag as the command line names it: by its present name, or by an old one. */
+struct named {
+    const char *name;
+    enum flag_id id;
+    bool is_old;
+    size_t old;
+    bool is_bool;
+};
+
+static bool find_named(const char *name, size_t len, struct named *out)
+{
+    struct named n = {.name = NULL};
+    if (find_flag(name, len, &n.id)) {
+        n.name = specs[n.id].name;
+        n.is_bool = specs[n.id].type == FLAG_BOOL;
+    } else if (flag_old_find(name, len, &n.old)) {
+        n.is_old = true;
+        n.id = flag_old_id(n.old);
+        n.name = flag_old_name(n.old);
+        n.is_bool = flag_old_is_bool(n.old);
+    }
+    *out = n;
+    return n.name != NULL;
+}
+
+static int set_named(struct flags *f, const struct named *n, const char *text,
+                     enum flag_source source, struct buf *reason)
+{
+    if (n->is_old) {
+        return flag_old_set(f, n->old, text, source, reason);
+    }
+    f->is_own[n->id] = true;
+    return flag_set(f, n->id, text, source, reason);
+}
+
+static int set_from_command(struct flags *f, const struct named *n, const char *text,
+                            struct buf *error)
 {
     struct buf reason = BUF_INIT;
-    const struct flag_spec *s = flag_spec(id);
-    int err = flag_set(f, id, text, FLAG_BY_COMMAND, &reason);
+    int err = set_named(f, n, text, FLAG_BY_COMMAND, &reason);
     if (err != 0) {
-        buf_append_cstr(error, s->type == FLAG_BOOL ? "invalid boolean value " : "invalid value ");
+        buf_append_cstr(error, n->is_bool ? "invalid boolean value " : "invalid value ");
         gotext_quote(error, slice_cstr(text));
-        buf_printf(error, s->type == FLAG_BOOL ? " for -%s: %s" : " for flag -%s: %s", s->name,
+        buf_printf(error, n->is_bool ? " for -%s: %s" : " for flag -%s: %s", n->name,
                    buf_cstr(&reason));
     }
     buf_deinit(&reason);
@@ -293,13 +328,13 @@ static int parse_one(struct flags *f, const char *word, const char *next, size_t
     const char *name = word + (word[1] == '-' ? 2 : 1);
     const char *equals = strchr(name, '=');
     size_t len = equals == NULL ? strlen(name) : (size_t)(equals - name);
-    enum flag_id id;
+    struct named n;
     *used = 1;
     if (len == 0 || name[0] == '-' || name[0] == '=') {
         buf_printf(error, "bad flag syntax: %s", word);
         return ERR_INVALID;
     }
-    if (!find_flag(name, len, &id)) {
+    if (!find_named(name, len, &n)) {
         if (is_ignored(name, len)) {
             return 0;
         }
@@ -309,21 +344,21 @@ static int parse_one(struct flags *f, const char *word, const char *next, size_t
         buf_printf(error, "flag provided but not defined: -%.*s", (int)len, name);
         return ERR_INVALID;
     }
-    if (id == FLAG_ID_HELP) {
+    if (n.id == FLAG_ID_HELP) {
         return ERR_END;
     }
     if (equals != NULL) {
-        return set_from_command(f, id, equals + 1, error);
+        return set_from_command(f, &n, equals + 1, error);
     }
-    if (flag_spec(id)->type == FLAG_BOOL) {
-        return set_from_command(f, id, "true", error);
+    if (n.is_bool) {
+        return set_from_command(f, &n, "true", error);
     }
     if (next == NULL) {
         buf_printf(error, "flag needs an argument: -%.*s", (int)len, name);
         return ERR_INVALID;
     }
     *used = 2;
-    return set_from_command(f, id, next, error);
+    return set_from_command(f, &n, next, error);
 }
 
 int flags_parse(struct flags *f, char *const *argv, size_t count, struct buf *error)
@@ -349,34 +384,54 @@ int flags_parse(struct flags *f, char *const *argv, size_t count, struct buf *er
     return 0;
 }
 
+/* ETCD_SOME_FLAG -> some-flag, in lower case; false: no such form. */
+static bool name_of_variable(const char *variable, struct buf *out)
+{
+    if (strncmp(variable, "ETCD_", 5) != 0) {
+        return false;
+    }
+    for (const char *p = variable + 5; *p != 0; p++) {
+        if (*p == '-' || (*p >= 'a' && *p <= 'z')) {
+            return false;
+        }
+        buf_append_byte(out, *p == '_'                ? '-'
+                             : *p >= 'A' && *p <= 'Z' ? (uint8_t)(*p + 32)
+                                                      : (uint8_t)*p);
+    }
+    return true;
+}
+
+static int set_from_variable(struct flags *f, const struct named *n, const char *name,
+                             const char *value, struct buf *error)
+{
+    if (f->values[n->id].source == FLAG_BY_COMMAND) {
+        return ERR_EXISTS;
+    }
+    if (value[0] == 0) {
+        return ERR_NOT_FOUND; /* an empty variable counts as not set */
+    }
+    struct buf reason = BUF_INIT;
+    int err = set_named(f, n, value, FLAG_BY_ENV, &reason);
+    if (err != 0) {
+        buf_append_cstr(error, "invalid value ");
+        gotext_quote(error, slice_cstr(value));
+        buf_printf(error, " for %s: %s", name, buf_cstr(&reason));
+    }
+    buf_deinit(&reason);
+    return err;
+}
+
 int flags_env(struct flags *f, const char *name, const char *value, struct buf *error)
 {
-    struct buf env = BUF_INIT;
-    int err = value[0] != 0 && is_ignored_variable(name) ? 0 : ERR_NOT_FOUND;
-    for (size_t i = 0; err == ERR_NOT_FOUND && i < FLAG_COUNT; i++) {
-        enum flag_id id = (enum flag_id)i;
-        buf_clear(&env);
-        flag_env_name(id, &env);
-        if (id == FLAG_ID_HELP || id == FLAG_ID_VERSION ||
-            !slice_equal_cstr(buf_slice(&env), name)) {
-            continue;
-        }
-        if (f->values[i].source == FLAG_BY_COMMAND) {
-            err = ERR_EXISTS;
-            break;
-        }
-        if (value[0] == 0) {
-            break; /* an empty variable counts as not set */
-        }
-        struct buf reason = BUF_INIT;
-        err = flag_set(f, id, value, FLAG_BY_ENV, &reason);
-        if (err != 0) {
-            buf_append_cstr(error, "invalid value ");
-            gotext_quote(error, slice_cstr(value));
-            buf_printf(error, " for %s: %s", name, buf_cstr(&reason));
-        }
-        buf_deinit(&reason);
+    struct buf flag = BUF_INIT;
+    struct named n;
+    int err = ERR_NOT_FOUND;
+    if (value[0] != 0 && is_ignored_variable(name)) {
+        err = 0;
+    } else if (name_of_variable(name, &flag) && find_named(buf_cstr(&flag), flag.len, &n) &&
+               n.id != FLAG_ID_HELP && n.id != FLAG_ID_VERSION) {
+        err = set_from_variable(f, &n, name, value, error);
     }
-    buf_deinit(&env);
+    buf_deinit(&flag);
     return err;
 }

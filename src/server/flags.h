@@ -60,8 +60,13 @@ struct flag_value {
     enum flag_source source;
 };
 
+enum { FLAG_OLD_COUNT = 23 }; /* --experimental-* names (flags_old.c) */
+
 struct flags {
     struct flag_value values[FLAG_COUNT];
+    bool is_own[FLAG_COUNT];        /* given by its present name */
+    bool has_old[FLAG_OLD_COUNT];   /* given by this old name */
+    bool old_value[FLAG_OLD_COUNT]; /* of a gate */
 };
 
 struct flag_spec {
@@ -101,6 +106,17 @@ bool flag_is_given(const struct flags *f, enum flag_id id);
 bool flag_is_default(const struct flags *f, enum flag_id id);
 /* ETCD_NAME of a flag. */
 void flag_env_name(enum flag_id id, struct buf *out);
+
+/* Old names, by number: of the flag's value, or of one feature gate. */
+bool flag_old_find(const char *name, size_t len, size_t *out);
+const char *flag_old_name(size_t old);
+enum flag_id flag_old_id(size_t old);
+bool flag_old_is_bool(size_t old);
+MUST_USE int flag_old_set(struct flags *f, size_t old, const char *text, enum flag_source source,
+                          struct buf *reason);
+/* Old and present name given at once: 3.6's text. */
+MUST_USE int flags_old_check(const struct flags *f, struct buf *error);
+void flags_old_warn(const struct flags *f);
 
 /* The synopsis (stderr) and the list of all flags (stdout). */
 void flags_usage(struct buf *out);

@@ -409,6 +409,28 @@ static int key_error(const yaml_node_t *key, struct buf *error)
 static int take_mapping(struct flags *f, yaml_document_t *doc, const yaml_node_t *map,
                         const char *prefix, int depth, struct buf *error);
 
+/* experimental-*: the present key to go on with, or a gate that is set here. */
+static bool take_old(struct flags *f, const char *name, const yaml_node_t *value, enum flag_id *out,
+                     bool *out_is_known, int *out_err, struct buf *error)
+{
+    size_t old;
+    if (!flag_old_find(name, strlen(name), &old)) {
+        return false;
+    }
+    if (flag_old_id(old) != FLAG_ID_FEATURE_GATES) {
+        f->has_old[old] = true;
+        *out = flag_old_id(old);
+        *out_is_known = true;
+        return false;
+    }
+    struct buf text = BUF_INIT;
+    bool is_bool = value->type == YAML_SCALAR_NODE && scalar_kind(value, &text) == KIND_BOOL;
+    *out_err = is_bool ? flag_old_set(f, old, buf_cstr(&text), FLAG_BY_FILE, error)
+                       : type_error("string", name, "bool", error);
+    buf_deinit(&text);
+    return true;
+}
+
 static int take_pair(struct flags *f, yaml_document_t *doc, const yaml_node_t *key,
                      const yaml_node_t *value, const char *prefix, int depth, struct buf *error)
 {
@@ -421,7 +443,13 @@ static int take_pair(struct flags *f, yaml_document_t *doc, const yaml_node_t *k
         return 0;
     }
     (void)snprintf(name, sizeof(name), "%s%s", prefix, (const char *)key->data.scalar.value);
+    int err = 0;
     bool is_known = find_key(name, &id);
+    if (is_known) {
+        f->is_own[id] = true;
+    } else if (take_old(f, name, value, &id, &is_known, &err, error)) {
+        return err;
+    }
     if (value->type == YAML_MAPPING_NODE) {
         if (is_known) {
             return type_error("object", flag_spec(id)->file_key,

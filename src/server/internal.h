@@ -9,7 +9,9 @@
 #include "grpc/server.h"
 #include "metrics/grpc.h"
 #include "rpc/rpc.h"
+#include "server/peers.h"
 #include "server/server.h"
+#include "server/tls.h"
 
 enum {
     SERVER_LISTENERS_MAX = 3 * SERVER_URLS_MAX,
@@ -28,7 +30,8 @@ struct server {
     struct rpc_server *rpc;
     struct rpc_listener *listeners[SERVER_LISTENERS_MAX];
     size_t listener_count;
-    struct env_listener *peer_listeners[SERVER_URLS_MAX];
+    struct server_peers peers;
+    struct server_tls_watch tls_watch;
     struct metrics_grpc_method grpc_metrics[SERVER_METHODS_MAX];
     struct metric_series *cluster_version_series;
     void (*on_end)(void *arg, int rc);
@@ -36,7 +39,9 @@ struct server {
     bool is_ready;
     bool is_stopping;
     bool is_rpc_stopped;
+    bool is_tls_stopped;
     bool is_driver_stopped;
+    bool is_peers_stopped;
     bool is_fatal;
 };
 

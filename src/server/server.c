@@ -30,14 +30,21 @@ static int listen_error(int err, const char *addr, char *text)
     return err;
 }
 
-static int listen_one(struct server *s, const char *url, const struct rpc_listen_options *lo,
-                      char *text)
+/* Where listeners of one kind go. */
+struct listening {
+    struct rpc_server *rpc;
+    struct rpc_listener **items;
+    size_t *count;
+};
+
+static int listen_one(const struct listening *l, const char *url,
+                      const struct rpc_listen_options *lo, char *text)
 {
     struct buf addr = BUF_INIT;
     const char *a = listen_address(url, &addr);
-    int err = rpc_server_listen(s->rpc, a, lo, &s->listeners[s->listener_count]);
+    int err = rpc_server_listen(l->rpc, a, lo, &l->items[*l->count]);
     if (err == 0) {
-        s->listener_count++;
+        ++*l->count;
     } else {
         err = listen_error(err, a, text);
     }
@@ -45,12 +52,38 @@ static int listen_one(struct server *s, const char *url, const struct rpc_listen
     return err;
 }
 
+static void refused_close(void *arg, int err)
+{
+    (void)arg;
+    (void)err;
+}
+
 static void refuse_conn(void *arg, struct env_conn *conn)
 {
-    static const struct env_conn_events none = {0};
+    static const struct env_conn_events none = {.on_close = refused_close};
     (void)arg;
     conn->events = &none;
     conn->ops->close(conn, 0);
+}
+
+struct url_mix {
+    bool has_plain, has_tls;
+    bool is_first; /* of the URLs with its address */
+};
+
+static struct url_mix mix_of(const struct server_urls *urls, size_t at)
+{
+    struct url_mix mix = {.is_first = true};
+    for (size_t i = 0; i < urls->count; i++) {
+        enum url_scheme scheme = url_scheme_of(urls->items[i]);
+        bool is_tls = scheme == URL_HTTPS || scheme == URL_UNIXS;
+        if (slice_equal(url_address(urls->items[i]), url_address(urls->items[at]))) {
+            mix.has_plain |= !is_tls;
+            mix.has_tls |= is_tls;
+            mix.is_first &= i >= at;
+        }
+    }
+    return mix;
 }
 
 static int bind_urls(struct env *env, const struct server_config *config,
@@ -61,6 +94,9 @@ static int bind_urls(struct env *env, const struct server_config *config,
     int err = 0;
     for (size_t i = 0; err == 0 && i < urls->count; i++) {
         struct buf addr = BUF_INIT;
+        if (!mix_of(urls, i).is_first) {
+            continue;
+        }
         const char *a = listen_address(urls->items[i], &addr);
         err = env->net->ops->listen(env->net, a, &lo, refuse_conn, NULL, &out[i]);
         if (err != 0) {
@@ -92,66 +128,92 @@ int server_probe_listen(struct env *env, const struct server_config *config,
     return err;
 }
 
-static int listen_urls(struct server *s, const struct server_urls *urls,
-                       const struct rpc_listen_options *lo, char *text)
+/* http and https of the same address are one listener: the first bytes decide. */
+static int listen_urls(const struct listening *l, const struct server_urls *urls,
+                       const struct rpc_listen_options *lo, const struct rpc_tls_factory *tls,
+                       char *text)
 {
     int err = 0;
     for (size_t i = 0; err == 0 && i < urls->count; i++) {
-        err = listen_one(s, urls->items[i], lo, text);
+        struct rpc_listen_options one = *lo;
+        struct url_mix mix = mix_of(urls, i);
+        one.has_plain = mix.has_plain;
+        one.tls = mix.has_tls ? tls : NULL;
+        if (mix.is_first) {
+            err = listen_one(l, urls->items[i], &one, text);
+        }
     }
     return err;
+}
+
+static int listen_peers(struct server *s, char *text)
+{
+    struct listening l = {s->peers.rpc, s->peers.listeners, &s->peers.listener_count};
+    struct rpc_listen_options lo = {
+        .accept = RPC_ACCEPT_HTTP,
+        .net = {.reuse_port = s->config.reuse_port, .reuse_address = s->config.reuse_address},
+    };
+    lo.handlers = peer_handlers(s->peers.transport, &lo.handler_count);
+    return listen_urls(&l, &s->config.peer_urls, &lo, s->config.peer_tls, text);
 }
 
 static int listen_all(struct server *s, char *text)
 {
     bool is_split = s->config.client_http_urls.count > 0;
+    struct listening l = {s->rpc, s->listeners, &s->listener_count};
     struct rpc_listen_options lo = {
         .accept = RPC_ACCEPT_GRPC | (is_split ? 0u : (unsigned)RPC_ACCEPT_HTTP),
-        .has_plain = true,
         .http_filter = gateway_filter,
         .http_extra_headers = gateway_cors_headers,
         .arg = s->gateway,
         .net = {.reuse_port = s->config.reuse_port, .reuse_address = s->config.reuse_address},
     };
     lo.handlers = gateway_handlers(s->gateway, &lo.handler_count);
-    int err = bind_urls(s->env, &s->config, &s->config.peer_urls, s->peer_listeners, text);
+    int err = listen_peers(s, text);
     if (err == 0) {
-        err = listen_urls(s, &s->config.client_urls, &lo, text);
+        err = listen_urls(&l, &s->config.client_urls, &lo, s->config.client_tls, text);
     }
     lo.accept = RPC_ACCEPT_HTTP;
     if (err == 0) {
-        err = listen_urls(s, &s->config.client_http_urls, &lo, text);
+        err = listen_urls(&l, &s->config.client_http_urls, &lo, s->config.client_http_tls, text);
     }
     lo.handlers = gateway_metrics_handlers(s->gateway, &lo.handler_count);
     lo.http_filter = NULL;
     lo.http_extra_headers = NULL;
     if (err == 0) {
-        err = listen_urls(s, &s->config.metrics_urls, &lo, text);
+        err = listen_urls(&l, &s->config.metrics_urls, &lo, s->config.metrics_tls, text);
     }
     return err;
 }
 
-static void close_peer_listeners(struct server *s)
+/* ---- what the driver says ---- */
+
+static void log_serving_urls(const struct server *s, const struct server_urls *urls,
+                             const char *traffic, size_t *listener)
 {
-    for (size_t i = 0; i < SERVER_URLS_MAX; i++) {
-        if (s->peer_listeners[i] != NULL) {
-            s->peer_listeners[i]->ops->close(s->peer_listeners[i]);
-            s->peer_listeners[i] = NULL;
+    for (size_t i = 0; i < urls->count; i++) {
+        struct url_mix mix = mix_of(urls, i);
+        if (!mix.is_first) {
+            continue;
+        }
+        const char *address = rpc_listener_name(s->listeners[(*listener)++]);
+        if (mix.has_plain) {
+            log_info("serving client traffic insecurely; this is strongly discouraged!",
+                     LOG_STR("traffic", traffic), LOG_STR("address", address));
+        }
+        if (mix.has_tls) {
+            log_info("serving client traffic securely", LOG_STR("traffic", traffic),
+                     LOG_STR("address", address));
         }
     }
 }
 
-/* ---- what the driver says ---- */
-
 static void log_serving(const struct server *s)
 {
-    size_t grpc = s->config.client_urls.count, http = s->config.client_http_urls.count;
-    for (size_t i = 0; i < grpc + http; i++) {
-        const char *traffic = i >= grpc ? "http" : http > 0 ? "grpc" : "grpc+http";
-        log_info("serving client traffic insecurely; this is strongly discouraged!",
-                 LOG_STR("traffic", traffic),
-                 LOG_STR("address", rpc_listener_name(s->listeners[i])));
-    }
+    size_t listener = 0;
+    bool is_split = s->config.client_http_urls.count > 0;
+    log_serving_urls(s, &s->config.client_urls, is_split ? "grpc" : "grpc+http", &listener);
+    log_serving_urls(s, &s->config.client_http_urls, "http", &listener);
 }
 
 static void notify_init(void)
@@ -165,10 +227,10 @@ static void notify_init(void)
     }
 }
 
-static void on_ready(void *arg)
+static void serve(struct server *s)
 {
-    struct server *s = arg;
     s->is_ready = true;
+    service_start(s->service);
     for (size_t i = 0; i < s->config.client_urls.count + s->config.client_http_urls.count; i++) {
         log_info("ready to serve client requests");
     }
@@ -178,24 +240,61 @@ static void on_ready(void *arg)
     s->config.on_ready(s->arg);
 }
 
+static void on_initial_check(void *arg, int err, const char *text)
+{
+    struct server *s = arg;
+    if (err == 0) {
+        serve(s);
+        return;
+    }
+    log_at_(LOG_FATAL, NULL, "checkInitialHashKV failed", LOG_STR("error", text));
+    s->is_fatal = true;
+    server_stop(s);
+}
+
+static void on_ready(void *arg)
+{
+    struct server *s = arg;
+    if (s->config.has_initial_corrupt_check) {
+        service_check_initial(s->service, on_initial_check, s);
+    } else {
+        serve(s);
+    }
+}
+
 static void finish_maybe(struct server *s)
 {
-    if (s->is_rpc_stopped && s->is_driver_stopped) {
+    if (s->is_rpc_stopped && s->is_peers_stopped && s->is_tls_stopped) {
         s->on_end(s->arg, s->is_fatal ? 1 : 0);
     }
 }
 
+static void on_peers_stopped(void *arg)
+{
+    struct server *s = arg;
+    s->is_peers_stopped = true;
+    finish_maybe(s);
+}
+
+/* Only now: leadership is handed over through them. */
 static void on_driver_stopped(void *arg)
 {
     struct server *s = arg;
     s->is_driver_stopped = true;
-    finish_maybe(s);
+    server_peers_stop(&s->peers, on_peers_stopped, s);
 }
 
 static void on_rpc_stopped(void *arg)
 {
     struct server *s = arg;
     s->is_rpc_stopped = true;
+    finish_maybe(s);
+}
+
+static void on_tls_stopped(void *arg)
+{
+    struct server *s = arg;
+    s->is_tls_stopped = true;
     finish_maybe(s);
 }
 
@@ -230,6 +329,14 @@ uint64_t server_member_id(const struct server *s)
     return core_member_id(driver_core(s->driver));
 }
 
+static void close_listeners(struct server *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++) {
+        rpc_listener_close(s->listeners[i]);
+    }
+    s->listener_count = 0;
+}
+
 void server_stop(struct server *s)
 {
     if (s->is_stopping) {
@@ -237,16 +344,61 @@ void server_stop(struct server *s)
     }
     s->is_stopping = true;
     log_no_transfer(s);
-    close_peer_listeners(s);
-    for (size_t i = 0; i < s->listener_count; i++) {
-        rpc_listener_close(s->listeners[i]);
-    }
-    s->listener_count = 0;
+    close_listeners(s);
+    service_stop(s->service);
+    server_peers_quiet(&s->peers);
+    server_tls_watch_stop(&s->tls_watch, on_tls_stopped, s);
     driver_stop(s->driver);
     rpc_server_stop(s->rpc, SERVER_GRACE_MS, on_rpc_stopped, s);
 }
 
+void server_reload(struct server *s)
+{
+    if (s->tls_watch.tls != NULL) {
+        server_tls_watch_ask(&s->tls_watch);
+    }
+}
+
 /* ---- life ---- */
+
+static void on_messages(void *arg, const struct raft_message *messages, size_t count)
+{
+    struct server *s = arg;
+    server_peers_send(&s->peers, messages, count);
+}
+
+static void on_send_snapshot(void *arg, const struct driver_snapshot *snapshot)
+{
+    struct server *s = arg;
+    server_peers_send_snapshot(&s->peers, snapshot);
+}
+
+static void on_members_changed(void *arg)
+{
+    struct server *s = arg;
+    server_peers_members_changed(&s->peers);
+}
+
+static void on_want_versions(void *arg)
+{
+    struct server *s = arg;
+    server_peers_want_versions(&s->peers);
+}
+
+static void on_level_changed(void *arg, enum level level)
+{
+    struct server *s = arg;
+    peer_level_set(s->peers.transport, level);
+}
+
+static void on_removed(void *arg)
+{
+    struct server *s = arg;
+    log_error("server error", LOG_STR("error", "the member has been permanently removed from the "
+                                               "cluster"));
+    log_error("data-dir used by this member must be removed");
+    server_stop(s);
+}
 
 static int open_driver(struct server *s, char *text)
 {
@@ -255,6 +407,12 @@ static int open_driver(struct server *s, char *text)
     dc.on_ready = on_ready;
     dc.on_fatal = on_fatal;
     dc.on_stopped = on_driver_stopped;
+    dc.on_messages = on_messages;
+    dc.on_send_snapshot = on_send_snapshot;
+    dc.on_members_changed = on_members_changed;
+    dc.on_want_versions = on_want_versions;
+    dc.on_level_changed = on_level_changed;
+    dc.on_removed = on_removed;
     dc.arg = s;
     return driver_open(&dc, &s->driver, text);
 }
@@ -262,18 +420,19 @@ static int open_driver(struct server *s, char *text)
 static void make_rpc(struct server *s)
 {
     const struct driver_config *dc = &s->config.driver;
-    const struct level_rules *rules = level_rules(driver_level(s->driver));
     struct service_options so = {
         .driver = s->driver,
         .request_bytes_max = dc->request_bytes_max,
         .txn_ops_max = dc->txn_ops_max,
-        .rules = rules,
+        .peers = &s->peers.asker,
+        .request_timeout_ms = s->config.request_timeout_ms,
+        .corrupt_check_ms = s->config.corrupt_check_ms,
+        .compact_hash_check_ms = s->config.compact_hash_check_ms,
     };
     s->service = service_create(&so);
     struct gateway_options go = {.driver = s->driver,
                                  .service = s->service,
-                                 .metrics = s->metrics,
-                                 .server_version = rules->server_version};
+                                 .metrics = s->metrics};
     s->gateway = gateway_create(&go);
     struct grpc_server_options gso = {
         .recv_bytes_max = dc->request_bytes_max + LIMIT_GRPC_OVERHEAD_BYTES,
@@ -281,20 +440,13 @@ static void make_rpc(struct server *s)
         .ping_min_interval_ms = s->config.ping_min_ms,
         .ping_interval_ms = s->config.ping_interval_ms,
         .ping_timeout_ms = s->config.ping_timeout_ms,
+        .admit = service_admit,
+        .admit_arg = s->service,
     };
     s->grpc = grpc_server_create(s->env, &gso);
     service_register(s->service, s->grpc);
     struct rpc_server_options ro = {.env = s->env, .grpc = s->grpc};
     s->rpc = rpc_server_create(&ro);
-}
-
-/* A start that ends before the loop ran: nothing is under way but the listeners. */
-static void close_all(struct server *s)
-{
-    close_peer_listeners(s);
-    for (size_t i = 0; i < s->listener_count; i++) {
-        rpc_listener_close(s->listeners[i]);
-    }
 }
 
 int server_create(struct env *env, const struct server_config *config,
@@ -312,13 +464,20 @@ int server_create(struct env *env, const struct server_config *config,
         return err;
     }
     s->metrics = metrics_create();
+    s->peers.on_removed = on_removed;
+    s->peers.arg = s;
+    server_peers_open(&s->peers, &s->config, env, s->driver);
     make_rpc(s);
+    server_peers_serve(&s->peers, s->service);
     server_metrics_init(s);
     err = listen_all(s, text);
     if (err != 0) {
-        close_all(s);
+        close_listeners(s);
         server_destroy(s);
         return err;
+    }
+    if (s->config.tls != NULL) {
+        server_tls_watch_start(&s->tls_watch, env, s->config.tls);
     }
     driver_start(s->driver);
     *out = s;
@@ -330,6 +489,7 @@ void server_destroy(struct server *s)
     rpc_server_destroy(s->rpc);
     grpc_server_destroy(s->grpc);
     gateway_destroy(s->gateway);
+    server_peers_close(&s->peers);
     driver_close(s->driver);
     service_destroy(s->service);
     metrics_destroy(s->metrics);

@@ -13,6 +13,7 @@
 
 #include "core/driver.h"
 #include "metrics/metrics.h"
+#include "rpc/tls.h"
 
 enum { SERVER_URLS_MAX = 16 };
 
@@ -34,10 +35,23 @@ struct server_config {
     bool reuse_port;
     bool reuse_address;
     bool is_metrics_extensive;
-    void (*on_ready)(void *arg); /* the member serves; arg of server_create */
+    /* TLS; NULL: no URL wants it.  server/tls fills them; they outlive the server. */
+    const struct rpc_tls_factory *client_tls;      /* https:// of client_urls */
+    const struct rpc_tls_factory *client_http_tls; /* of client_http_urls */
+    const struct rpc_tls_factory *metrics_tls;     /* of metrics_urls */
+    const struct rpc_tls_factory *peer_tls;        /* of peer_urls: accepted connections */
+    const struct rpc_tls_factory *peer_dial_tls;   /* https:// URLs of other members */
+    struct server_tls *tls;                        /* what is watched for new files; NULL: none */
+    bool is_existing; /* --initial-cluster-state=existing: a first start joins */
+    bool has_initial_corrupt_check;
+    uint64_t corrupt_check_ms;      /* 0: off */
+    uint64_t compact_hash_check_ms; /* 0: off */
+    uint64_t request_timeout_ms;    /* T of client-api 2.0.4 */
+    void (*on_ready)(void *arg);    /* the member serves; arg of server_create */
 };
 
 struct server;
+struct server_tls;
 
 /* 0 when every address can be bound now, before the data directory is touched; else etcd's text. */
 MUST_USE int server_probe_listen(struct env *env, const struct server_config *config,
@@ -47,6 +61,8 @@ MUST_USE int server_create(struct env *env, const struct server_config *config,
                            void (*on_end)(void *arg, int rc), void *arg, struct server **out,
                            char text[DRIVER_TEXT_BYTES]);
 void server_stop(struct server *s);
+/* SIGHUP: reads the TLS files again now. */
+void server_reload(struct server *s);
 uint64_t server_member_id(const struct server *s);
 void server_destroy(struct server *s);
 

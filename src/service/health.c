@@ -6,21 +6,6 @@
 
 enum { HEALTH_SERVING = 1, HEALTH_SERVICE_UNKNOWN = 3 };
 
-static int service_name(struct slice msg, struct slice *out)
-{
-    struct wire_scan s;
-    struct slice name = SLICE_NULL;
-    for (wire_scan_init(&s, msg); wire_scan_next(&s);) {
-        if (s.field == 1 && s.type == WIRE_LEN) {
-            name = s.bytes;
-        }
-    }
-    if (s.err == 0) {
-        *out = name;
-    }
-    return s.err;
-}
-
 static void append_status(struct buf *out, int status)
 {
     wire_append_u64(out, 1, (uint64_t)status);
@@ -30,7 +15,7 @@ static void check_on_message(struct grpc_call *call, struct slice msg)
 {
     struct service *s = grpc_call_service(call);
     struct slice name;
-    if (service_name(msg, &name) != 0) {
+    if (service_text_of(msg, 1, &name) != 0) {
         service_malformed(call, ERR_MALFORMED);
         return;
     }
@@ -49,7 +34,7 @@ static void watch_on_message(struct grpc_call *call, struct slice msg)
 {
     struct service *s = grpc_call_service(call);
     struct slice name;
-    if (service_name(msg, &name) != 0) {
+    if (service_text_of(msg, 1, &name) != 0) {
         service_malformed(call, ERR_MALFORMED);
         return;
     }

@@ -7,7 +7,10 @@
 
 #include "apply/apply.h"
 #include "base/arena.h"
+#include "member/corrupt.h"
 #include "service/service.h"
+
+#define UPGRADE_SERVICE "cairnpb.Upgrade"
 
 enum {
     SERVICE_INLINE_BYTES = 64 * 1024,   /* range answers up to this are written at once */
@@ -31,7 +34,8 @@ struct service_call {
     struct arena arena;
     bool has_arena;
     bool is_canceled;
-    uint64_t number; /* of the method's own */
+    uint64_t number;  /* of the method's own */
+    struct strs urls; /* MemberAdd, MemberUpdate */
     struct service_call *next_free;
 };
 
@@ -42,6 +46,8 @@ struct service {
     struct buf scratch; /* of the answer being written */
     struct service_call *free;
     size_t free_count;
+    struct list promotions; /* that go to the leader */
+    struct monitor *monitor;
 };
 
 /* ---- calls ---- */
@@ -55,8 +61,10 @@ struct slice service_call_keep(struct service_call *sc, struct slice msg);
 void service_call_submit(struct service_call *sc);
 /* on_cancel of every method that uses service_call. */
 void service_on_cancel(struct grpc_call *call, int err);
-/* Answers err without a service_call. */
+/* Answers err without a service_call, with the code of this member's level. */
 void service_refuse(struct grpc_call *call, int err);
+/* The same for a call of whatever service. */
+void service_refuse_at(enum level level, struct grpc_call *call, int err);
 /* A message that is no message: etcd's words. */
 void service_malformed(struct grpc_call *call, int err);
 
@@ -76,6 +84,29 @@ void kv_register(struct service *s, struct grpc_server *server);
 void maintenance_register(struct service *s, struct grpc_server *server);
 void cluster_register(struct service *s, struct grpc_server *server);
 void health_register(struct service *s, struct grpc_server *server);
+void downgrade_on_message(struct grpc_call *call, struct slice msg);
+void move_leader_on_message(struct grpc_call *call, struct slice msg);
+void upgrade_register(struct service *s, struct grpc_server *server);
+
+/* Members as field `field` of a response. */
+void service_append_members(struct buf *out, uint32_t field, const struct membership *ms);
+/* The one integer, or text, of a small request. */
+MUST_USE int service_number_of(struct slice msg, uint32_t field, uint64_t *out);
+MUST_USE int service_text_of(struct slice msg, uint32_t field, struct slice *out);
+
+/* promote.c: CORE_MEMBER_PROMOTE, here or at the leader.  on_done once, later; members are borrowed
+ * and NULL when err is not 0. */
+struct promotion;
+struct promotion *
+promotion_start(struct service *s, uint64_t id, struct slice token,
+                void (*on_done)(void *user, int err, const struct membership *members), void *user);
+/* The client has gone: no on_done. */
+void promotion_cancel(struct promotion *p);
+/* Ends those that wait for the leader. */
+void promotions_stop(struct service *s);
+/* monitor.c */
+void monitor_create(struct service *s);
+void monitor_destroy(struct service *s);
 /* range.c: the reply of a CORE_RANGE request, unary and streamed. */
 void range_answer(struct service_call *sc);
 void range_stream_answer(struct service_call *sc);

@@ -109,8 +109,9 @@ static void txn_on_message(struct grpc_call *call, struct slice msg)
         return;
     }
     uint64_t cost = apply_txn_cost(&sc->txn);
-    err =
-        quota_first(s, cost, mvcc_txn_validate(&sc->txn, s->o.rules, s->o.txn_ops_max, &sc->arena));
+    const struct level_rules *rules = level_rules(core_level(s->core));
+    err = mvcc_txn_validate(&sc->txn, rules, s->o.txn_ops_max, &sc->arena);
+    err = quota_first(s, cost, err);
     if (err != 0) {
         service_refuse(call, err);
         service_call_end(sc);
@@ -133,7 +134,7 @@ static void range_start(struct grpc_call *call, struct slice msg, bool is_stream
         service_call_end(sc);
         return;
     }
-    err = mvcc_range_validate(&sc->range, sc->service->o.rules, is_stream);
+    err = mvcc_range_validate(&sc->range, level_rules(core_level(sc->service->core)), is_stream);
     if (err != 0) {
         service_refuse(call, err);
         service_call_end(sc);

@@ -2,7 +2,6 @@
  *
  * service/maintenance: etcdserverpb.Maintenance (client-api 2.5), but for Snapshot (snapshot.c).
  */
-
 #include "service/internal.h"
 
 static struct service *service_of(struct grpc_call *call)
@@ -27,17 +26,21 @@ enum status_field {
     STATUS_DOWNGRADE = 13,
 };
 
-/* The text form of an AlarmMember: what is zero is left out, an unknown type is a number. */
-static void alarm_text(struct schema_alarm alarm, struct buf *out)
+/* The text form of an AlarmMember (its type is never NONE) as each release writes it: a zero id is
+ * left out, an unknown type is a number. */
+static void alarm_text(struct schema_alarm alarm, enum level level, struct buf *out)
 {
     static const char *const names[] = {"NONE", "NOSPACE", "CORRUPT"};
     if (alarm.member_id != 0) {
         buf_printf(out, "memberID:%llu ", (unsigned long long)alarm.member_id);
     }
-    if (alarm.type > 0 && (size_t)alarm.type < ARRAY_LEN(names)) {
-        buf_printf(out, "alarm:%s ", names[alarm.type]);
-    } else if (alarm.type != 0) {
-        buf_printf(out, "alarm:%d ", alarm.type);
+    if (alarm.type >= 0 && (size_t)alarm.type < ARRAY_LEN(names)) {
+        buf_printf(out, "alarm:%s", names[alarm.type]);
+    } else {
+        buf_printf(out, "alarm:%d", alarm.type);
+    }
+    if (level < LEVEL_3_7) {
+        buf_append_byte(out, ' ');
     }
 }
 
@@ -49,10 +52,24 @@ static void status_errors(struct service *s, const struct core_status *st, struc
     }
     for (size_t i = 0; i < apply_alarm_count(a); i++) {
         struct buf text = BUF_INIT;
-        alarm_text(apply_alarm_at(a, i), &text);
+        alarm_text(apply_alarm_at(a, i), st->level, &text);
         wire_append_bytes(out, STATUS_ERRORS, buf_slice(&text));
         buf_deinit(&text);
     }
+}
+
+/* What 3.6 added. */
+static void status_since_3_6(struct service *s, const struct core_status *st, struct buf *out)
+{
+    char storage[SEMVER_TEXT_MAX];
+    struct schema_downgrade job = core_downgrade(s->core);
+    struct buf info = BUF_INIT;
+    wire_append_bytes(out, STATUS_STORAGE_VERSION, service_storage_version(s, storage));
+    wire_append_u64(out, STATUS_QUOTA, (uint64_t)st->quota);
+    wire_append_u64(&info, 1, job.enabled);
+    wire_append_bytes(&info, 2, slice_cstr(job.target));
+    wire_append_message(out, STATUS_DOWNGRADE, buf_slice(&info));
+    buf_deinit(&info);
 }
 
 static void status_on_message(struct grpc_call *call, struct slice msg)
@@ -64,7 +81,7 @@ static void status_on_message(struct grpc_call *call, struct slice msg)
     struct wire_header h = service_header(s, st.rev);
     struct buf *out = service_scratch(s);
     wire_append_header(out, &h);
-    wire_append_bytes(out, STATUS_VERSION, slice_cstr(s->o.rules->server_version));
+    wire_append_bytes(out, STATUS_VERSION, slice_cstr(level_rules(st.level)->server_version));
     wire_append_u64(out, STATUS_DB_SIZE, st.db_size);
     wire_append_u64(out, STATUS_LEADER, st.leader);
     wire_append_u64(out, STATUS_RAFT_INDEX, st.committed);
@@ -73,12 +90,8 @@ static void status_on_message(struct grpc_call *call, struct slice msg)
     status_errors(s, &st, out);
     wire_append_u64(out, STATUS_IN_USE, st.db_size_in_use);
     wire_append_u64(out, STATUS_IS_LEARNER, st.raft.is_learner);
-    char storage[SEMVER_TEXT_MAX];
-    wire_append_bytes(out, STATUS_STORAGE_VERSION, service_storage_version(s, storage));
-    if (s->o.rules->status_has_quota) {
-        wire_append_u64(out, STATUS_QUOTA,
-                        (uint64_t)st.quota); /* negative: none, as it was given */
-        wire_append_message(out, STATUS_DOWNGRADE, SLICE_NULL);
+    if (st.level >= LEVEL_3_6) {
+        status_since_3_6(s, &st, out);
     }
     grpc_call_finish_unary(call, buf_slice(out));
 }
@@ -91,7 +104,7 @@ static void hash_reply(struct service_call *sc)
         wire_append_u64(&sc->response, 2, sc->req.hash.hash);
         if (sc->req.kind == CORE_HASH_KV) {
             wire_append_u64(&sc->response, 3, (uint64_t)sc->req.hash.compact_rev);
-            if (sc->service->o.rules->hash_kv_has_rev) {
+            if (core_level(sc->service->core) >= LEVEL_3_6) {
                 wire_append_u64(&sc->response, 4, (uint64_t)sc->req.hash.rev);
             }
         }
@@ -105,26 +118,10 @@ static void hash_on_message(struct grpc_call *call, struct slice msg)
     service_call_submit(service_call_begin(service_of(call), call, CORE_HASH, hash_reply));
 }
 
-/* The one integer of a small request. */
-static int number_of(struct slice msg, uint32_t field, uint64_t *out)
-{
-    struct wire_scan s;
-    uint64_t n = 0;
-    for (wire_scan_init(&s, msg); wire_scan_next(&s);) {
-        if (s.field == field && s.type == WIRE_VARINT) {
-            n = s.number;
-        }
-    }
-    if (s.err == 0) {
-        *out = n;
-    }
-    return s.err;
-}
-
 static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
 {
     uint64_t rev;
-    int err = number_of(msg, 1, &rev);
+    int err = service_number_of(msg, 1, &rev);
     if (err != 0) {
         service_malformed(call, err);
         return;
@@ -138,13 +135,14 @@ static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
 
 enum { ALARM_ACTIVATE = 1, ALARM_ACTION_MAX = 2 };
 
-/* Unknown actions end etcd, unknown types end 3.5 (client-api 8.1): refused here. */
+/* Unknown actions end etcd, unknown types end the 3.5 members of a cluster (client-api 8.1):
+ * refused here. */
 static int alarm_validate(const struct service *s, struct slice msg)
 {
     uint64_t action, type;
-    int err = number_of(msg, 1, &action);
+    int err = service_number_of(msg, 1, &action);
     if (err == 0) {
-        err = number_of(msg, 3, &type);
+        err = service_number_of(msg, 3, &type);
     }
     if (err != 0) {
         return err;
@@ -154,7 +152,8 @@ static int alarm_validate(const struct service *s, struct slice msg)
         return ERR_RPC_ALARM_ACTION;
     }
     bool is_known = (uint32_t)type <= SCHEMA_ALARM_CORRUPT;
-    return (uint32_t)action == ALARM_ACTIVATE && !is_known && !s->o.rules->takes_any_alarm
+    struct semver cluster = core_cluster_version(s->core);
+    return (uint32_t)action == ALARM_ACTIVATE && !is_known && cluster.minor < LEVEL_3_6
                ? ERR_RPC_ALARM_TYPE
                : 0;
 }
@@ -207,6 +206,8 @@ static const struct grpc_method maintenance_methods[] = {
     UNARY("Defragment", defrag_on_message),
     UNARY("Hash", hash_on_message),
     UNARY("HashKV", hash_kv_on_message),
+    UNARY("MoveLeader", move_leader_on_message),
+    UNARY("Downgrade", downgrade_on_message),
     {.service = "etcdserverpb.Maintenance",
      .name = "Snapshot",
      .kind = GRPC_KIND_SERVER_STREAM,

@@ -81,7 +81,7 @@ static int slice_start(struct range_source *rs)
         return err;
     }
     rs->slice_at = 0;
-    rs->view = backend_view_pin(core_backend(s->core));
+    rs->view = backend_view_pin(mvcc_plan_backend(&rs->sc->plan));
     rs->is_reading = true;
     rs->job.run = slice_run;
     rs->job.done = slice_done;

@@ -9,12 +9,15 @@ struct service *service_create(const struct service_options *opts)
     s->o = *opts;
     s->driver = opts->driver;
     s->core = driver_core(opts->driver);
+    list_init(&s->promotions);
+    monitor_create(s);
     return s;
 }
 
 static void call_free(struct service_call *sc)
 {
     buf_deinit(&sc->response);
+    strs_deinit(&sc->urls);
     if (sc->has_arena) {
         arena_deinit(&sc->arena);
     }
@@ -23,6 +26,7 @@ static void call_free(struct service_call *sc)
 
 void service_destroy(struct service *s)
 {
+    monitor_destroy(s);
     while (s->free != NULL) {
         struct service_call *sc = s->free;
         s->free = sc->next_free;
@@ -37,6 +41,7 @@ void service_register(struct service *s, struct grpc_server *server)
     kv_register(s, server);
     maintenance_register(s, server);
     cluster_register(s, server);
+    upgrade_register(s, server);
     health_register(s, server);
 }
 
@@ -90,6 +95,7 @@ void service_call_end(struct service_call *sc)
     struct service *s = sc->service;
     rcbuf_unref(sc->msg);
     sc->msg = NULL;
+    strs_deinit(&sc->urls);
     if (sc->has_arena) {
         arena_reset(&sc->arena);
     }
@@ -127,9 +133,26 @@ void service_on_cancel(struct grpc_call *call, int err)
     }
 }
 
+/* 3.5 said "try elsewhere" to what newer releases call a failed condition. */
+static bool is_unavailable_in_3_5(int err)
+{
+    return err == ERR_RPC_NOT_CAPABLE || err == ERR_RPC_NOT_SUPPORTED_FOR_LEARNER ||
+           err == ERR_RPC_DOWNGRADE_NO_CLUSTER_VERSION;
+}
+
+void service_refuse_at(enum level level, struct grpc_call *call, int err)
+{
+    if (is_unavailable_in_3_5(err) && level == LEVEL_3_5) {
+        grpc_call_fail_code(call, GRPC_UNAVAILABLE, err_text(err));
+    } else {
+        grpc_call_fail(call, err, NULL);
+    }
+}
+
 void service_refuse(struct grpc_call *call, int err)
 {
-    grpc_call_fail(call, err, NULL);
+    const struct service *s = grpc_call_service(call);
+    service_refuse_at(core_level(s->core), call, err);
 }
 
 void service_malformed(struct grpc_call *call, int err)
@@ -139,6 +162,36 @@ void service_malformed(struct grpc_call *call, int err)
     grpc_call_fail_code(
         call, GRPC_INTERNAL,
         "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data");
+}
+
+int service_number_of(struct slice msg, uint32_t field, uint64_t *out)
+{
+    struct wire_scan s;
+    uint64_t n = 0;
+    for (wire_scan_init(&s, msg); wire_scan_next(&s);) {
+        if (s.field == field && s.type == WIRE_VARINT) {
+            n = s.number;
+        }
+    }
+    if (s.err == 0) {
+        *out = n;
+    }
+    return s.err;
+}
+
+int service_text_of(struct slice msg, uint32_t field, struct slice *out)
+{
+    struct wire_scan s;
+    struct slice text = SLICE_LIT("");
+    for (wire_scan_init(&s, msg); wire_scan_next(&s);) {
+        if (s.field == field && s.type == WIRE_LEN) {
+            text = s.bytes;
+        }
+    }
+    if (s.err == 0) {
+        *out = text;
+    }
+    return s.err;
 }
 
 /* ---- answers ---- */

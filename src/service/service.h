@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * service/service: the gRPC services of a member over its core: KV, Maintenance, Cluster, Health.
+ * service/service: the gRPC services of a member over its core: KV, Maintenance, Cluster, Health;
+ * the checks of the others' data; what the peer port's pages ask.
  *
  * Design      A message is validated where it arrives (no copy), becomes a core_request, and its
  * reply becomes the answer.  Requests come from a pool, so that a warm server allocates nothing for
@@ -15,21 +16,81 @@
 
 #include "core/driver.h"
 #include "grpc/grpc.h"
-#include "schema/level.h"
 
 struct service;
+
+/* ---- the other members, as the server can reach them ---- */
+
+struct service_question {
+    const struct strs *urls; /* peer URLs, tried in order */
+    const char *method;      /* "GET", "POST": static */
+    const char *path;        /* borrowed for the call, as body and token */
+    struct slice body;       /* JSON when not empty */
+    struct slice token;      /* Authorization; empty: none */
+    uint64_t timeout_ms;     /* of one URL */
+    bool takes_any_status;   /* the first answer counts; else 200, 404 and 412 do */
+};
+
+struct service_reply {
+    int err; /* 0: there is a status; else no URL answered */
+    unsigned status;
+    struct slice body; /* borrowed */
+};
+
+/* Given by the server; a member that is alone asks nobody. */
+struct service_peers {
+    /* on_reply comes once, from a call of its own, unless the ask is cancelled before. */
+    void *(*ask)(void *arg, const struct service_question *q,
+                 void (*on_reply)(void *user, const struct service_reply *r), void *user);
+    void (*cancel)(void *arg, void *ask);
+    void *arg;
+};
 
 struct service_options {
     struct driver *driver;
     uint64_t request_bytes_max;
     uint32_t txn_ops_max;
-    const struct level_rules *rules; /* of the member's level */
+    const struct service_peers *peers; /* NULL: there is nobody to ask */
+    uint64_t request_timeout_ms;       /* T of client-api 2.0.4 */
+    uint64_t corrupt_check_ms;         /* --corrupt-check-time; 0: off */
+    uint64_t compact_hash_check_ms;    /* --compact-hash-check-time; 0: the gate is off */
 };
 
 struct service *service_create(const struct service_options *opts);
 void service_destroy(struct service *s);
 /* Registers all methods. */
 void service_register(struct service *s, struct grpc_server *server);
+
+/* For grpc_server_options.admit, arg the service: the cluster's version is not known, this member
+ * is a learner, the caller wants a leader and there is none (client-api 2.0.1, 2). */
+bool service_admit(void *arg, struct grpc_call *call, struct slice msg);
+/* Periodic checks of the others' data begin: from on_ready on.  Ended by service_stop. */
+void service_start(struct service *s);
+/* No new question is asked and the open ones are given up; before driver_stop. */
+void service_stop(struct service *s);
+
+/* The initial corruption check (gate InitialCorruptCheck), once, before clients are served. on_done
+ * later: 0, or ERR_CORRUPT or why it could not be made, with the text that ends the start. */
+void service_check_initial(struct service *s, void (*on_done)(void *arg, int err, const char *text),
+                           void *arg);
+
+/* ---- what the peer port's pages ask (peer-protocol 2.13); on_done once, possibly at once ---- */
+
+/* The JSON array of /members and the object of /version. */
+void service_page_members(struct service *s, struct buf *out);
+void service_page_version(struct service *s, struct buf *out);
+/* json: the new list of members when err is 0. */
+void service_page_promote(struct service *s, uint64_t id, struct slice token,
+                          void (*on_done)(void *arg, int err, struct slice json), void *arg);
+struct service_hash {
+    int64_t rev; /* of the store */
+    struct mvcc_hash_value value;
+};
+void service_page_hash(struct service *s, int64_t rev,
+                       void (*on_done)(void *arg, int err, const struct service_hash *h),
+                       void *arg);
+void service_page_downgrade(struct service *s, void (*on_done)(void *arg, int err, bool is_enabled),
+                            void *arg);
 
 /* What pages need: a read of the local state (one key), linearizable or not. on_done once. */
 void service_probe(struct service *s, bool is_serializable, void (*on_done)(void *arg, int err),

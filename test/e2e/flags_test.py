@@ -92,8 +92,8 @@ def test_refused_values(t):
     refused(t, ['--log-format=x'], 'unknown log format: x, supported values json, console')
     refused(t, ['--log-outputs=/nonexistent/x'],
             'open sink "/nonexistent/x": open /nonexistent/x: no such file or directory')
-    refused(t, ['--cert-file=x'], '--cert-file=x: this release of Cairn does not have this feature yet; '
-            'leave the flag out')
+    refused(t, ['--enable-log-rotation'], '--enable-log-rotation=true: this release of Cairn does not have this '
+            'feature yet; leave the flag out')
     _, err, rc = cairn(t, '--listen-client-urls=http://127.0.0.1:1')
     assert rc == 1 and messages(err)[-2:] == ['failed to verify flags',
                                               'advertise client URLs are not set'], err

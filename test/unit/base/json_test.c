@@ -59,6 +59,33 @@ static void depth_is_bounded(void **state)
     }
 }
 
+static int read_i64(const char *text, int64_t *out)
+{
+    struct json_reader r;
+    json_init(&r, slice_cstr(text));
+    (void)json_i64(&r, out);
+    return json_end(&r);
+}
+
+static void signed_numbers(void **state)
+{
+    (void)state;
+    int64_t v = 7;
+    assert_int_equal(read_i64("-1", &v), 0);
+    assert_int_equal(v, -1);
+    assert_int_equal(read_i64("-9223372036854775808", &v), 0);
+    assert_true(v == INT64_MIN);
+    assert_int_equal(read_i64("9223372036854775807", &v), 0);
+    assert_true(v == INT64_MAX);
+    assert_int_equal(read_i64("null", &v), 0);
+    assert_true(v == INT64_MAX);
+    static const char *const bad[] = {
+        "9223372036854775808", "-9223372036854775809", "-", "--1", "-null", "-01", "1.5", "\"1\""};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(read_i64(bad[i], &v), ERR_MALFORMED);
+    }
+}
+
 static int read_u64(const char *text, uint64_t *out)
 {
     struct json_reader r;
@@ -153,9 +180,13 @@ static void objects(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(valid_and_not),        cmocka_unit_test(depth_is_bounded),
-        cmocka_unit_test(numbers_keep_64_bits), cmocka_unit_test(strings_in),
-        cmocka_unit_test(strings_out),          cmocka_unit_test(objects),
+        cmocka_unit_test(valid_and_not),
+        cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(numbers_keep_64_bits),
+        cmocka_unit_test(signed_numbers),
+        cmocka_unit_test(strings_in),
+        cmocka_unit_test(strings_out),
+        cmocka_unit_test(objects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,8 +91,20 @@ static void toy_destroy(struct rpc_tls *t)
     mem_free(y);
 }
 
-static const struct rpc_tls_ops toy_ops = {toy_feed, toy_seal, toy_shutdown, toy_ready,
-                                           toy_alpn, toy_name, toy_name,     toy_destroy};
+static const char *toy_error(const struct rpc_tls *t)
+{
+    (void)t;
+    return "";
+}
+
+static void toy_reject(struct rpc_tls *t, const char *why)
+{
+    (void)t;
+    (void)why;
+}
+
+static const struct rpc_tls_ops toy_ops = {toy_feed, toy_seal,  toy_shutdown, toy_ready,  toy_alpn,
+                                           toy_name, toy_error, toy_reject,   toy_destroy};
 
 struct rpc_tls *toy_create(void *arg, const char *peer)
 {
