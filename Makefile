@@ -71,7 +71,7 @@ fuzz:
 	@tools/deps.sh build fuzz
 	@tools/fuzz.sh "$(T)" $(SECS)
 
-## interop  side by side and hand-over with real etcd 3.5, 3.6, 3.7 (Go needed)
+## interop  hand-over, side by side and differential fuzz with real etcd 3.5, 3.6, 3.7 (Go needed)
 interop: all
 	@test/interop/run.sh $(BUILD)
 
