@@ -1,7 +1,7 @@
 # Cairn: verbs over Meson and Ninja.  `make help` lists them.
 #
 # BUILD   build folder (build)          PREFIX, DESTDIR   for install
-# ARGS    passed on by run              T, SECS           fuzz target and its time
+# ARGS    passed on by run, bench       T, SECS           fuzz target and its time
 
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -61,10 +61,10 @@ check:
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-## bench    rates, latencies and CPU beside the real etcd, in alternating pairs
+## bench    rates, latencies, CPU and memory beside the real etcd, in alternating pairs (ARGS=--quick)
 bench: all
 	@tools/deps.sh build bench
-	@python3 test/bench/bench.py --build $(BUILD)
+	@python3 test/bench/bench.py --build $(BUILD) $(ARGS)
 
 ## fuzz     one libFuzzer target for SECS seconds: make fuzz T=bolt_open SECS=600 (all without T)
 fuzz:
