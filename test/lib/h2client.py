@@ -1,6 +1,7 @@
 """A bare HTTP/2 client for tests that misbehave: it opens gRPC streams, reads a little or nothing, resets
 streams, and goes away without a word.  Standard library only."""
 import socket
+import ssl
 import struct
 
 PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
@@ -38,8 +39,13 @@ def _header(name, value):
 
 
 class Client:
-    def __init__(self, port, window=65535, timeout=30):
+    def __init__(self, port, window=65535, timeout=30, tls=False):
         self.sock = socket.create_connection(('127.0.0.1', port), timeout=timeout)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context.set_alpn_protocols(['h2'])
+            self.sock = context.wrap_socket(self.sock)
         self.next_id = 1
         self.buffer = b''
         self.data_bytes = {}   # stream -> bytes of DATA

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Load against a server built with the thread sanitizer, with --net-threads 0, 1 and 4: every kind of
-request, large answers, streams that are reset, connections that come and go, jobs of all lanes, an orderly
-stop in the middle of it, a second start.  A report of the sanitizer ends the server with status 66.
+request, large answers, TLS, streams that are reset, connections that come and go, jobs of all lanes, an
+orderly stop in the middle of it, a second start.  A report of the sanitizer ends the server with status 66.
 
 usage: test/tsan/load.py [--build build-tsan] [--threads 0,1,4] [--seconds 20]     (seconds a setting)
 """
@@ -20,7 +20,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'lib'))
 import h2client  # noqa: E402
-from cairn_test import HANG_S, ROOT, Test  # noqa: E402
+from cairn_test import HANG_S, ROOT, Test, free_port  # noqa: E402
 from h2client import field  # noqa: E402
 
 RC_REPORT = 66
@@ -68,11 +68,12 @@ class Load:
         for t in self.threads:
             t.join(HANG_S * 2)
 
-    def client(self):
-        return h2client.Client(self.server.client_port, timeout=HANG_S)
+    def client(self, rng):
+        tls = rng.random() < 0.3
+        return h2client.Client(self.server.tls_port if tls else self.server.client_port, timeout=HANG_S, tls=tls)
 
     def requests(self, rng):
-        c = self.client()
+        c = self.client(rng)
         for _ in range(40):
             key = b'k%d' % rng.randrange(50)
             write = rng.random() < 0.5
@@ -90,14 +91,14 @@ class Load:
         c.close()
 
     def large(self, rng):
-        c = self.client()
+        c = self.client(rng)
         c.drain(c.call(KV + 'Put', put(b'big/%02d' % rng.randrange(30), b'x' * rng.randrange(60000))))
         for name in ('Range', 'RangeStream'):
             c.drain(c.call(KV + name, BIG))
         c.close()
 
     def cancels(self, rng):
-        c = self.client()
+        c = self.client(rng)
         for _ in range(10):
             path, body = rng.choice([(KV + 'Range', BIG), (KV + 'RangeStream', BIG),
                                      (MAINTENANCE + 'Snapshot', b''), (KV + 'Put', put(b'c', b'x' * 5000)),
@@ -129,14 +130,14 @@ class Load:
             s.close()
 
     def idle_streams(self, rng):
-        c = self.client()
+        c = self.client(rng)
         s = c.call('/grpc.health.v1.Health/Watch', b'')
         c.read_until(lambda c: c.data_bytes.get(s, 0) > 0)
         self.stop.wait(rng.random())
         c.close()
 
     def jobs(self, rng):
-        c = self.client()
+        c = self.client(rng)
         s = c.call(KV + 'Put', put(b'jobs', b'1'))
         c.drain(s)
         for method in rng.sample(['Hash', 'HashKV', 'Defragment', 'Snapshot', 'compact'], 2):
@@ -166,7 +167,9 @@ def check(server, want):
 def one(build, threads, seconds):
     t = Test(build, f'tsan-{threads}')
     try:
-        s = t.server(args=['--net-threads', str(threads), '--snapshot-count', '2000'])
+        s = t.server(args=['--net-threads', str(threads), '--snapshot-count', '2000', '--auto-tls'])
+        s.tls_port = free_port()
+        s.args += ['--listen-client-urls', f'{s.url},https://127.0.0.1:{s.tls_port}']
         s.start()
         s.ctl('put', 'first', 'kept')
         load = Load(s, threads)
