@@ -3,10 +3,10 @@
  * test/history: clients of a cluster that write down every operation, its times and its answer
  * (history_op.h), for the tests of failover and linearizability.
  *
- *     history --endpoints A,B,C [--certs DIR] [--timeout-ms N] stream PREFIX [INTERVAL_MS]
+ *     history --endpoints A,B,C [--certs DIR] [--timeout-ms N] stream PREFIX [INTERVAL_MS [BATCH]]
  *     history --endpoints A,B,C [--certs DIR] [--timeout-ms N] mix PREFIX [CLIENTS [KEYS [SEED]]]
  *
- * stream   a put of a new key every INTERVAL_MS, whether the ones before are answered or not
+ * stream   BATCH (1) puts of new keys every INTERVAL_MS, whether the ones before are answered or not
  * mix      CLIENTS, each with one put, get or compare-and-swap at a time; the KEYS change every
  *          EPOCH_MS, so that operations without an answer burden the checker of few keys only
  *
@@ -50,6 +50,7 @@ struct run {
     const char *prefix;
     uint64_t timeout_ms;
     uint64_t interval_ms;
+    uint64_t batch;
     uint64_t count; /* operations begun */
     size_t under_way;
     unsigned worker_count;
@@ -165,7 +166,7 @@ static void on_tick(struct env_timer *t)
         return;
     }
     r->env->exec->ops->timer_start(r->env->exec, &r->tick, r->interval_ms);
-    if (r->under_way < UNDER_WAY_MAX) {
+    for (uint64_t i = 0; i < r->batch && r->under_way < UNDER_WAY_MAX; i++) {
         struct flying *f = flying_create(r, NULL);
         f->op.kind = HISTORY_PUT;
         (void)snprintf(f->op.key, sizeof(f->op.key), "%s%09" PRIu64, r->prefix, r->count);
@@ -260,6 +261,7 @@ static void begin(struct run *r, int argc, char **argv)
     r->prefix = argv[1];
     r->tick.fire = on_tick;
     r->interval_ms = number(argc, argv, 2, 5);
+    r->batch = number(argc, argv, 3, 1);
     r->worker_count = is_mix ? (unsigned)number(argc, argv, 2, 5) : 0;
     r->key_count = (unsigned)number(argc, argv, 3, 3);
     prng_init(&r->prng, number(argc, argv, 4, 1));
@@ -306,6 +308,7 @@ int main(int argc, char **argv)
         os_signal_watch(r->env, SIGTERM, on_signal, r) != 0) {
         return 1;
     }
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* tests look at it while we run */
     begin(r, argc - at, argv + at);
     os_loop_run(r->env);
     client_destroy(r->client);

@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""High availability: three members, a client that knows all of them and writes all the time, and whatever can
+happen to one of them (or two).  No acknowledged write is lost, revisions never go back, members catch up."""
+import collections
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'lib'))
+import failover  # noqa: E402
+import history  # noqa: E402
+from cairn_test import HANG_S, Skip, main  # noqa: E402
+from cluster import Cluster  # noqa: E402
+from network import Network  # noqa: E402
+
+
+def faults(t, network, is_tls):
+    with contextlib.ExitStack() as stack:
+        c = Cluster(t, is_tls=is_tls)
+        net = stack.enter_context(Network(c)) if network else None
+        c.start()
+        ops, silence = failover.run(c, net)
+        failover.check(c, ops)
+    for name, seconds in silence.items():
+        print(f'{name}: no write for {seconds[0]:.2f} s')
+
+
+def test_kill_and_stop_over_tls(t):
+    faults(t, network=False, is_tls=True)
+
+
+def test_kill_stop_and_cut(t):
+    faults(t, network=True, is_tls=False)
+
+
+# ---- a full disk ----
+
+@contextlib.contextmanager
+def small_disk(path):
+    path.mkdir()
+    r = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256m', 'tmpfs', str(path)], capture_output=True, text=True)
+    if r.returncode != 0:
+        raise Skip(f'no tmpfs here: {r.stderr.strip()}')
+    try:
+        yield
+    finally:
+        subprocess.run(['umount', '-l', str(path)], check=True)
+
+
+def fill(path):
+    """Until not one byte more fits."""
+    with open(path, 'ab', buffering=0) as f:
+        for size in (1 << 20, 4096, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    f.write(bytes(size))
+
+
+def full_disk(t, of_leader):
+    if os.getuid() != 0:
+        raise Skip('a tmpfs needs root')
+    c = Cluster(t)
+    m = c.members[0]
+    disk = t.dir / 'disk'
+    m.data_dir = disk / 'm1.etcd'
+    with small_disk(disk):
+        c.start()
+        # The member under test leads, or does not.
+        while (c.leader() is m) != of_leader:
+            other = m if of_leader else c.members[1]
+            ident = c.status([other])[other.url]['header']['member_id']
+            c.ctl('move-leader', f'{ident:x}', members=[c.leader()], ok=False)
+        clients = history.Clients(c, ['stream', 'f/', 5])
+        failover.wait_for_writes(clients, 0)
+        fill(disk / 'filler')
+        begin = time.monotonic()
+        # The log's own file has room left: bigger values use it up.
+        for i in range(100):
+            c.ctl('put', f'big/{i % 20}', ok=False, input='x' * 1_000_000)
+            if not m.is_running():
+                break
+        failover.wait_for_writes(clients, time.monotonic())
+        (disk / 'filler').unlink()
+        if not m.is_running():
+            m.start()
+        failover.wait_for_writes_at(c, m)
+        failover.wait_for_writes(clients, time.monotonic())
+        ops = clients.stop()
+        print(f'full disk: no write for {history.longest_silence(ops, begin, ops[-1].call):.2f} s')
+        failover.check(c, ops)
+        for member in c.members:
+            member.kill()
+
+
+def test_full_disk_of_the_leader(t):
+    full_disk(t, of_leader=True)
+
+
+def test_full_disk_of_a_follower(t):
+    full_disk(t, of_leader=False)
+
+
+# ---- far behind ----
+
+def write_many(c, prefix, count):
+    clients = history.Clients(c, ['stream', prefix, 2, 20], timeout_ms=20000)
+    end = time.monotonic() + 2 * HANG_S
+    while clients.path.read_bytes().count(b'\n') < count:
+        assert time.monotonic() < end, 'too slow'
+        time.sleep(0.2)
+    ops = clients.stop()
+    assert sum(o.outcome == 'ok' for o in ops) >= count
+    return ops
+
+
+def behind(t, args):
+    """A member is down for 30,000 writes; (its log of afterwards, the others')."""
+    c = Cluster(t, args=args).start()
+    m = failover.pick(c, of_leader=False)
+    others = [o for o in c.members if o is not m]
+    m.kill()
+    before = len(m.log())
+    ops = write_many(c, 'f/', 30_000)
+    c.ctl('compact', str(c.json('get', 'x', members=others)['header']['revision'] - 100), members=others)
+    m.start()
+    failover.wait_for_writes_at(c, m)
+    failover.check(c, ops)
+    return m.log()[before:]
+
+
+def test_down_for_30000_writes_by_log(t):
+    log = behind(t, ['--snapshot-count=100000'])
+    assert 'applied snapshot' not in log
+
+
+def test_down_for_30000_writes_by_snapshot(t):
+    log = behind(t, ['--snapshot-count=1000', '--snapshot-catchup-entries=500'])
+    assert 'applied snapshot' in log
+
+
+# ---- no quorum ----
+
+TIMED_OUT = 'etcdserver: request timed out'
+LEADER_FAIL = TIMED_OUT + ', possibly due to previous leader failure'
+CONN_LOST = TIMED_OUT + ', possibly due to connection lost'
+DEADLINE = 'context deadline exceeded'
+
+
+def refusals(ops, begin, end):
+    """{text: [seconds from the call to the answer]} of what was begun in this time."""
+    out = collections.defaultdict(list)
+    for o in ops:
+        if begin <= o.call <= end:
+            out[o.error].append(o.ret - o.call)
+    return out
+
+
+def two_down(t, keep_leader):
+    c = Cluster(t).start()
+    leader = c.leader()
+    keep = leader if keep_leader else failover.pick(c, of_leader=False)
+    down = [m for m in c.members if m is not keep]
+    c.ctl('put', 'here', 'value')
+    clients = history.Clients(c, ['stream', 'f/', 50], timeout_ms=30000, members=[keep])
+    failover.wait_for_writes(clients, 0)
+    for m in down:
+        m.kill()
+    begin = time.monotonic()
+    time.sleep(1)
+    assert 'value' in c.ctl('get', 'here', '--consistency=s', members=[keep])[0]
+    time.sleep(8)
+    assert 'value' in c.ctl('get', 'here', '--consistency=s', members=[keep])[0]
+    down[0].start()
+    failover.wait_for_writes(clients, time.monotonic())
+    down[1].start()
+    ops = clients.stop()
+    # 7 s: what was begun in the first second cannot have waited for the member's return.
+    errors = refusals(ops, begin, begin + 0.8)
+    assert errors and set(errors) <= {TIMED_OUT, LEADER_FAIL, CONN_LOST, DEADLINE}, dict(errors)
+    assert min(min(s) for s in errors.values()) > 6, dict(errors)
+    for text, seconds in errors.items():
+        print(f'{len(seconds)} refused after {min(seconds):.1f}-{max(seconds):.1f} s: {text}')
+    failover.check(c, ops)
+
+
+def test_two_down_a_follower_is_left(t):
+    two_down(t, keep_leader=False)
+
+
+def test_two_down_the_leader_is_left(t):
+    two_down(t, keep_leader=True)
+
+
+def test_put_forwarded_to_a_dead_leader(t):
+    """It ends with etcd's error at etcd's time; a client's own limit is longer."""
+    c = Cluster(t).start()
+    leader = c.leader()
+    keep = failover.pick(c, of_leader=False)
+    clients = history.Clients(c, ['stream', 'f/', 20], timeout_ms=30000, members=[keep])
+    failover.wait_for_writes(clients, 0)
+    leader.kill()
+    begin = time.monotonic()
+    failover.wait_for_writes(clients, begin)
+    ops = clients.stop()
+    leader.start()
+    lost = refusals(ops, begin, begin + HANG_S)
+    lost.pop('', None)
+    for text, seconds in lost.items():
+        print(f'{len(seconds)} refused after {min(seconds):.1f}-{max(seconds):.1f} s: {text}')
+    assert set(lost) <= {LEADER_FAIL, TIMED_OUT, CONN_LOST}, dict(lost)
+    failover.check(c, ops)
+
+
+if __name__ == '__main__':
+    main(globals())
