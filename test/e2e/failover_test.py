@@ -3,16 +3,14 @@
 happen to one of them (or two).  No acknowledged write is lost, revisions never go back, members catch up."""
 import collections
 import contextlib
-import os
 import pathlib
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'lib'))
 import failover  # noqa: E402
 import history  # noqa: E402
-from cairn_test import HANG_S, Skip, main  # noqa: E402
+from cairn_test import HANG_S, main  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from network import Network  # noqa: E402
 
@@ -38,61 +36,9 @@ def test_kill_stop_and_cut(t):
 
 # ---- a full disk ----
 
-@contextlib.contextmanager
-def small_disk(path):
-    path.mkdir()
-    r = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256m', 'tmpfs', str(path)], capture_output=True, text=True)
-    if r.returncode != 0:
-        raise Skip(f'no tmpfs here: {r.stderr.strip()}')
-    try:
-        yield
-    finally:
-        subprocess.run(['umount', '-l', str(path)], check=True)
-
-
-def fill(path):
-    """Until not one byte more fits."""
-    with open(path, 'ab', buffering=0) as f:
-        for size in (1 << 20, 4096, 1):
-            with contextlib.suppress(OSError):
-                while True:
-                    f.write(bytes(size))
-
-
 def full_disk(t, of_leader):
-    if os.getuid() != 0:
-        raise Skip('a tmpfs needs root')
-    c = Cluster(t)
-    m = c.members[0]
-    disk = t.dir / 'disk'
-    m.data_dir = disk / 'm1.etcd'
-    with small_disk(disk):
-        c.start()
-        # The member under test leads, or does not.
-        while (c.leader() is m) != of_leader:
-            other = m if of_leader else c.members[1]
-            ident = c.status([other])[other.url]['header']['member_id']
-            c.ctl('move-leader', f'{ident:x}', members=[c.leader()], ok=False)
-        clients = history.Clients(c, ['stream', 'f/', 5])
-        failover.wait_for_writes(clients, 0)
-        fill(disk / 'filler')
-        begin = time.monotonic()
-        # The log's own file has room left: bigger values use it up.
-        for i in range(100):
-            c.ctl('put', f'big/{i % 20}', ok=False, input='x' * 1_000_000)
-            if not m.is_running():
-                break
-        failover.wait_for_writes(clients, time.monotonic())
-        (disk / 'filler').unlink()
-        if not m.is_running():
-            m.start()
-        failover.wait_for_writes_at(c, m)
-        failover.wait_for_writes(clients, time.monotonic())
-        ops = clients.stop()
-        print(f'full disk: no write for {history.longest_silence(ops, begin, ops[-1].call):.2f} s')
-        failover.check(c, ops)
-        for member in c.members:
-            member.kill()
+    c, m, seconds = failover.full_disk(t, of_leader)
+    print(f'full disk: no write for {seconds:.2f} s; {m.name} {"ended and was started again" if c.had_ended else "lived"}')
 
 
 def test_full_disk_of_the_leader(t):
