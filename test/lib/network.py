@@ -14,6 +14,19 @@ def ip(*args, ok=True):
     return r
 
 
+def ident():
+    return os.getpid() % 32768
+
+
+def host(side, number):
+    return f'10.{213 if side == "p" else 214}.{ident() % 250}.{number}'
+
+
+def names(size=3):
+    """The members' addresses, for their certificates."""
+    return ','.join(f'IP:{host(side, i + 1)}' for side in 'pc' for i in range(size))
+
+
 class Network:
     """with Network(cluster): ...; before the members start."""
 
@@ -21,7 +34,7 @@ class Network:
         if os.getuid() != 0 or shutil.which('ip') is None:
             raise Skip('network namespaces need root and iproute2')
         self.cluster = cluster
-        self.id = os.getpid() % 32768
+        self.id = ident()
         self.bridges = {side: f'cb{side}{self.id}' for side in 'pc'}
 
     def name(self, m):
@@ -29,9 +42,6 @@ class Network:
 
     def wire(self, m, side):
         return f'cv{side}{self.id}{m.name[1:]}'
-
-    def host(self, side, number):
-        return f'10.{213 if side == "p" else 214}.{self.id % 250}.{number}'
 
     def __enter__(self):
         if ip('netns', 'add', f'cairn-{self.id}-try', ok=False).returncode != 0:
@@ -48,7 +58,7 @@ class Network:
         for side, bridge in self.bridges.items():
             if ip('link', 'add', bridge, 'type', 'bridge', ok=False).returncode != 0:
                 raise Skip('this kernel or container gives no bridges')
-            ip('addr', 'add', self.host(side, 254) + '/24', 'dev', bridge)
+            ip('addr', 'add', host(side, 254) + '/24', 'dev', bridge)
             ip('link', 'set', bridge, 'up')
         for number, m in enumerate(self.cluster.members, 1):
             ns = self.name(m)
@@ -57,10 +67,10 @@ class Network:
             for side, bridge in self.bridges.items():
                 ip('link', 'add', self.wire(m, side), 'type', 'veth', 'peer', 'name', 'e' + side, 'netns', ns)
                 ip('link', 'set', self.wire(m, side), 'master', bridge, 'up')
-                ip('-n', ns, 'addr', 'add', self.host(side, number) + '/24', 'dev', 'e' + side)
+                ip('-n', ns, 'addr', 'add', host(side, number) + '/24', 'dev', 'e' + side)
                 ip('-n', ns, 'link', 'set', 'e' + side, 'up')
             m.prefix = ['ip', 'netns', 'exec', ns]
-            m.peer_host, m.client_host = self.host('p', number), self.host('c', number)
+            m.peer_host, m.client_host = host('p', number), host('c', number)
 
     def cut(self, m, sides='pc'):
         for side in sides:
