@@ -8,6 +8,9 @@
 //	buckets FILE                       every bucket of a closed database file: pairs and a digest
 //	torture -state FILE -clients C     checks what FILE says was acknowledged, then writes until the
 //	                                   server dies, and says in FILE what was acknowledged
+//	storm  -name N -clients C [-pin]   writes until standard input ends, through failures; then checks
+//	                                   that nothing acknowledged is lost
+//	decode FILE                        buckets of a closed database that all members have in common
 //	bench  -clients C -seconds S       rate of puts (used by no test: a look by hand)
 package main
 
@@ -257,9 +260,19 @@ func main() {
 	clients := flag.Int("clients", 20, "")
 	seconds := flag.Int("seconds", 3, "")
 	state := flag.String("state", "torture.json", "")
+	certs := flag.String("certs", "", "a folder of tools/certs.sh")
+	name := flag.String("name", "s", "")
+	pin := flag.Bool("pin", false, "each writer knows one endpoint")
 	flag.Parse()
-	if flag.Arg(0) == "buckets" {
+	switch flag.Arg(0) {
+	case "buckets":
 		buckets(flag.Arg(1))
+		return
+	case "decode":
+		decode(flag.Arg(1))
+		return
+	case "storm":
+		storm(strings.Split(*endpoints, ","), certificates(*certs), *name, *clients, *pin)
 		return
 	}
 	if flag.Arg(0) == "checks" {
