@@ -177,13 +177,31 @@ class Mixed(Cluster):
     def get(self, m, key):
         return self.ctl('get', key, '--print-value-only', members=[m])[0].rstrip('\n')
 
-    def put_many(self, count, m=None, prefix='/many/'):
-        """Each its own entry; through the gateway, which costs no process each."""
-        m = m or self.members[0]
-        from base64 import b64encode
-        for i in range(count):
-            key = b64encode(f'{prefix}{i:04}'.encode()).decode()
-            m.page('/v3/kv/put', {'key': key, 'value': b64encode(b'v%d' % i).decode()})
+    def put_many(self, count, m):
+        """Each its own entry."""
+        at = m.url
+
+        def index():
+            return self.status([m])[at]['raftAppliedIndex']
+        end = index() + count
+        storm = self.storm(clients=20, members=[m])
+        wait_for(f'{count} entries', lambda: index() > end)
+        storm.end()
+
+    def refusal(self, via, text, *args):
+        """This call is refused with this text.  etcd lets such calls run out of time now and then: its raft
+        still waits for the change before, which was refused too."""
+        def tried():
+            out, err, rc = self.ctl(*args, members=[via], ok=False)
+            assert rc != 0, (args, out)
+            return text in err or ('deadline' not in err and 'timed out' not in err and err)
+        got = wait_for(args, tried)
+        assert got is True, (args, text, got)
+
+    def tool(self, m, *args):
+        """The Go client against one member."""
+        certs = ['-certs', str(self.certs)] if self.certs else []
+        return self.t.run([str(self.client), '-endpoints', m.url, *certs, *args[1:], args[0]])[0]
 
     def storm(self, **kw):
         return Storm(self, **kw)
@@ -205,11 +223,12 @@ class Mixed(Cluster):
     def finish(self):
         """same() and, in the files, equal buckets."""
         self.same()
-        stopped = self.running()
+        lead = self.leader()  # last: it would wait for somebody to hand over to
+        stopped = [m for m in self.running() if m is not lead] + [lead]
         for m in stopped:
             m.process.send_signal(signal.SIGTERM)
-        for m in stopped:
-            m.process.wait(HANG_S)
+            if m in stopped[-2:]:
+                wait_for('end', lambda: not any(x.is_running() for x in stopped[:stopped.index(m) + 1]))
         found = {m.name: self.decode(m) for m in stopped}
         first = next(iter(found.values()))
         for name, lines in found.items():

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import time
-from base64 import b64encode
 
 import peer_test
 from cairn_test import Skip
@@ -49,17 +48,7 @@ def row_2_status(c):
 
 
 def nested_txn(c, m):
-    def b(text):
-        return b64encode(text.encode()).decode()
-
-    inner = {'compare': [{'key': b('/ops/none'), 'target': 'VERSION', 'version': '0'}],
-             'success': [{'requestPut': {'key': b('/ops/in'), 'value': b(m.name)}},
-                         {'requestRange': {'key': b('/ops/in')}}],
-             'failure': [{'requestDeleteRange': {'key': b('/ops/b'), 'rangeEnd': b('/ops/b9')}}]}
-    txn = {'compare': [{'key': b('/ops/a'), 'target': 'VALUE', 'value': b(m.name)}],
-           'success': [{'requestTxn': inner}, {'requestPut': {'key': b('/ops/out'), 'value': b('x')}}]}
-    got = json.loads(m.page('/v3/kv/txn', txn))
-    assert got['succeeded'] and got['responses'][0]['response_txn']['succeeded'], got
+    c.tool(m, 'nested', '-name', m.name)
     assert c.get(m, '/ops/in') == m.name
 
 
@@ -238,10 +227,9 @@ def one_change(c, lead, via, is_cairn):
     """Learner added, started, promoted, updated, removed; asked of `via` all the time."""
     c.lead(lead)
     m = c.add(f'x{len(list(c.t.dir.iterdir()))}', is_cairn, learner=True, via=via)
-    err = c.ctl('member', 'add', 'y', '--learner', '--peer-urls=http://127.0.0.1:9', members=[via], ok=False)[1]
-    assert 'too many learner members in cluster' in err, err
-    err = c.ctl('member', 'add', 'y', f'--peer-urls={c.members[0].peer_url}', members=[via], ok=False)[1]
-    assert 'Peer URLs already exists' in err, err
+    c.refusal(via, 'too many learner members in cluster', 'member', 'add', 'y', '--learner',
+              '--peer-urls=http://127.0.0.1:9')
+    c.refusal(via, 'Peer URLs already exists', 'member', 'add', 'y', f'--peer-urls={c.members[0].peer_url}')
     c.members.append(m)
     number = f'{c.id(m):x}'
     m.start()
@@ -265,8 +253,7 @@ def row_9_membership(c):
     m.stop()
     m.start()
     c.wait([m])
-    err = c.ctl('member', 'add', 'y', '--peer-urls=http://127.0.0.1:9', members=[m], ok=False)[1]
-    assert 'unhealthy cluster' in err, err
+    c.refusal(m, 'unhealthy cluster', 'member', 'add', 'y', '--peer-urls=http://127.0.0.1:9')
 
 
 def gone(c, m):

@@ -100,6 +100,12 @@ def add(server, ctl, port, *args):
     return new, cluster, {m['ID']: m['peerURLs'][0] for m in found['members'] if m['ID'] != new}
 
 
+def is_whole(got):
+    head, found, body = got.partition(b'\r\n\r\n')
+    length = re.search(rb'(?i)content-length: (\d+)', head)
+    return found and length and len(body) >= int(length.group(1))
+
+
 def raw(port, request):
     """What a peer port answers to these bytes: status, headers without Date, body."""
     with socket.create_connection(('127.0.0.1', port), timeout=HANG_S) as s:
@@ -107,7 +113,7 @@ def raw(port, request):
         s.settimeout(3)
         got = b''
         try:
-            while True:
+            while not is_whole(got):
                 more = s.recv(65536)
                 if not more:
                     break

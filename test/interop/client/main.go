@@ -10,6 +10,7 @@
 //	                                   server dies, and says in FILE what was acknowledged
 //	storm  -name N -clients C [-pin]   writes until standard input ends, through failures; then checks
 //	                                   that nothing acknowledged is lost
+//	nested -name N                     a transaction in a transaction
 //	decode FILE                        buckets of a closed database that all members have in common
 //	bench  -clients C -seconds S       rate of puts (used by no test: a look by hand)
 package main
@@ -279,7 +280,7 @@ func main() {
 		*endpoints = flag.Arg(1)
 	}
 	list := strings.Split(*endpoints, ",")
-	c, err := clientv3.New(clientv3.Config{Endpoints: list, DialTimeout: 10 * time.Second})
+	c, err := clientv3.New(clientv3.Config{Endpoints: list, TLS: certificates(*certs), DialTimeout: 10 * time.Second})
 	die(err)
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
@@ -295,6 +296,8 @@ func main() {
 		odd(ctx, c)
 	case "torture":
 		torture(ctx, c, *state, *clients)
+	case "nested":
+		nested(ctx, c, *name)
 	case "bench":
 		bench(ctx, c, *clients, *seconds)
 	default:

@@ -179,3 +179,17 @@ func pretty(v []byte) string {
 	die(err)
 	return string(out)
 }
+
+// /ops/a holds name: /ops/in is written by the inner transaction, /ops/out by the outer one.
+func nested(ctx context.Context, c *clientv3.Client, name string) {
+	inner := clientv3.OpTxn([]clientv3.Cmp{clientv3.Compare(clientv3.Version("/ops/none"), "=", 0)},
+		[]clientv3.Op{clientv3.OpPut("/ops/in", name), clientv3.OpGet("/ops/in")},
+		[]clientv3.Op{clientv3.OpDelete("/ops/b", clientv3.WithPrefix())})
+	r, err := c.Txn(ctx).If(clientv3.Compare(clientv3.Value("/ops/a"), "=", name)).
+		Then(inner, clientv3.OpPut("/ops/out", "x")).Commit()
+	die(err)
+	got := r.Responses[0].GetResponseTxn()
+	if !r.Succeeded || !got.Succeeded || string(got.Responses[1].GetResponseRange().Kvs[0].Value) != name {
+		die(fmt.Errorf("nested: %v", r))
+	}
+}
