@@ -30,6 +30,7 @@ void core_reply(struct core *c, struct core_request *r, int err)
     r->err = err;
     r->stage = CORE_STAGE_NONE;
     c->request_count--;
+    c->request_bytes -= r->held_bytes;
     if (r->values != NULL) {
         mvcc_values_destroy(r->values);
         r->values = NULL;
@@ -216,12 +217,14 @@ static void on_tick(struct core *c)
 static void on_request(struct core *c, struct core_request *r)
 {
     c->request_count++;
+    r->held_bytes = r->kind == CORE_PROPOSE && !r->is_internal ? r->body.len : 0;
+    c->request_bytes += r->held_bytes;
     r->deadline_ms = c->now_ms + core_request_timeout_ms(c);
     if (c->is_stopping || c->fatal != 0) {
         core_reply(c, r, ERR_RPC_STOPPED);
         return;
     }
-    if (c->request_count > LIMIT_PENDING_REQUESTS) {
+    if (c->request_count > LIMIT_PENDING_REQUESTS || c->request_bytes > LIMIT_PENDING_BYTES) {
         core_reply(c, r, ERR_RPC_TOO_MANY_REQUESTS);
         return;
     }
