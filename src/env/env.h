@@ -60,7 +60,10 @@ enum env_open_flag {
     ENV_OPEN_CREATE = 4,
     ENV_OPEN_EXCL = 8, /* with CREATE: ERR_EXISTS if there */
     ENV_OPEN_TRUNC = 16,
+    ENV_OPEN_DIRECT = 32, /* past the kernel's memory if it can: ENV_DIRECT_ALIGN for all writes */
 };
+
+enum { ENV_DIRECT_ALIGN = 4096 }; /* of addresses, offsets and lengths */
 
 enum env_lock {
     ENV_LOCK_OFD,      /* fcntl F_OFD_SETLK write lock over the whole file (WAL segments) */
@@ -71,6 +74,9 @@ enum env_lock {
 struct env_file_ops {
     /* Reads up to len bytes; *out_n < len only at the end of the file. */
     int (*read_at)(struct env_file *f, void *dst, size_t len, uint64_t off, size_t *out_n);
+    /* read_at of what is in memory already: ERR_COLD rather than wait for the device, and also when
+     * that cannot be told.  NULL: always cold. */
+    int (*read_now)(struct env_file *f, void *dst, size_t len, uint64_t off, size_t *out_n);
     /* Writes all slices one behind the other at off (pwritev); all or an error. */
     int (*write_at)(struct env_file *f, const struct slice *parts, size_t count, uint64_t off);
     int (*sync_data)(struct env_file *f); /* fdatasync */

@@ -205,17 +205,6 @@ static int listen_wildcard(const struct os_addr *a, const struct env_listen_opti
     return socket_listen((const void *)&in, sizeof(in), false, opts, out_fd);
 }
 
-/* The first IPv4 address of a name before the first IPv6 one, as Go. */
-static const struct addrinfo *preferred(const struct addrinfo *list)
-{
-    for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
-        if (ai->ai_family == AF_INET) {
-            return ai;
-        }
-    }
-    return list;
-}
-
 static int listen_inet(const struct os_addr *a, const struct env_listen_options *opts, int *out_fd)
 {
     if (is_wildcard(a->host)) {
@@ -227,7 +216,7 @@ static int listen_inet(const struct os_addr *a, const struct env_listen_options 
     if (rc != 0) {
         return rc == EAI_SYSTEM ? os_fail() : os_fail_uv(UV_EAI_NONAME);
     }
-    const struct addrinfo *ai = preferred(list);
+    const struct addrinfo *ai = os_addr_preferred(list);
     int err = socket_listen(ai->ai_addr, ai->ai_addrlen, true, opts, out_fd);
     freeaddrinfo(list);
     return err;

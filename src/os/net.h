@@ -5,6 +5,7 @@
 #ifndef OS_NET_H
 #define OS_NET_H
 
+#include <netdb.h>
 #include <sys/socket.h>
 
 #include "os/impl.h"
@@ -22,6 +23,8 @@ struct os_addr {
 MUST_USE int os_addr_parse(const char *text, struct os_addr *out);
 void os_addr_format(const struct sockaddr_storage *sa, socklen_t len, char out[OS_ADDR_TEXT_MAX]);
 MUST_USE int os_addr_unix(const char *path, struct sockaddr_storage *out, socklen_t *out_len);
+/* The first IPv4 address of a name before the first IPv6 one, as Go. */
+const struct addrinfo *os_addr_preferred(const struct addrinfo *list);
 /* No delay, keepalive: for TCP. */
 void os_socket_tune(int fd, int family);
 

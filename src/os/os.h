@@ -136,6 +136,14 @@ MUST_USE int os_sd_notify(const char *state);
  * ERR_NOT_FOUND without one (cli.md 1.2: "detected default host for advertise"). */
 MUST_USE int os_default_host(char *out, size_t cap);
 
+/* Has address one of the names, NUL behind each: by the names that belong to it ("*.x": any under
+ * x), or the addresses that belong to a name?  Blocks while name servers are asked. */
+bool os_address_has_name(const char *address, const char *names, size_t names_len);
+
+/* "name:port" -> "ip:port", appended; IPv4 before IPv6.  Blocks: for starts only. ERR_NOT_FOUND and
+ * others: os_last_text. */
+MUST_USE int os_resolve(const char *host_port, struct buf *out);
+
 /* ---- terminal and standard streams ---- */
 
 enum os_stream {

@@ -65,6 +65,16 @@ static bool may_handshake(struct rpc_link *link)
     return rpc_shake_may_work(container_of(link, struct rpc_conn, link));
 }
 
+static void on_asked(struct rpc_link *link)
+{
+    struct rpc_conn *c = container_of(link, struct rpc_conn, link);
+    if (c->listener->opts.address_has_name != NULL) {
+        rpc_shake_ask(c);
+    } else {
+        rpc_link_answer(link, false);
+    }
+}
+
 void rpc_conn_accept(struct rpc_server *s, struct rpc_listener *l, struct env_conn *conn)
 {
     conn->events = &refused_events;
@@ -268,8 +278,9 @@ static bool is_tls_on_plain(struct rpc_conn *c, struct slice bytes)
         bytes.data[0] != TLS_HANDSHAKE_TYPE) {
         return false;
     }
-    log_warn("rejected connection on client endpoint", LOG_STR("remote-addr", c->peer),
-             LOG_STR("server-name", ""),
+    log_warn(c->listener->opts.is_peer ? "rejected connection on peer endpoint"
+                                       : "rejected connection on client endpoint",
+             LOG_STR("remote-addr", c->peer), LOG_STR("server-name", ""),
              LOG_STR("error", "the client speaks TLS (https://), this address is plain text "
                               "(http://)"));
     return true;
@@ -368,6 +379,7 @@ static const struct rpc_link_ops link_ops = {
     .on_drain = on_drain,
     .on_closed = on_closed,
     .may_handshake = may_handshake,
+    .on_asked = on_asked,
 };
 
 /* ---- writing ----------------------------------------------------------------------------------

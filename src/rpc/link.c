@@ -46,6 +46,23 @@ static void become_up(struct rpc_link *l)
 /* ---- receiving --------------------------------------------------------------------------------
  */
 
+/* A question about names is out: nothing is read until it is answered. */
+static void maybe_ask(struct rpc_link *l)
+{
+    const char *host;
+    struct buf names = BUF_INIT;
+    if (l->tls->ops->asks != NULL && l->tls->ops->asks(l->tls, &host, &names)) {
+        l->is_asking = true;
+        l->conn->ops->read_pause(l->conn);
+        if (l->ops->on_asked != NULL) {
+            l->ops->on_asked(l);
+        } else {
+            rpc_link_answer(l, false);
+        }
+    }
+    buf_deinit(&names);
+}
+
 static void tls_feed(struct rpc_link *l, struct slice bytes)
 {
     struct rpc_scratch *s = l->scratch;
@@ -59,6 +76,8 @@ static void tls_feed(struct rpc_link *l, struct slice bytes)
     }
     if (!l->is_up && l->tls->ops->is_ready(l->tls)) {
         become_up(l);
+    } else if (!l->is_up) {
+        maybe_ask(l);
     }
     if (l->is_up && s->plain.len > 0 && !l->is_closing) {
         l->ops->on_bytes(l, buf_slice(&s->plain));
@@ -71,7 +90,7 @@ static void tls_feed(struct rpc_link *l, struct slice bytes)
 /* Public-key work is slow: a storm of new connections must not hold up those that are there. */
 static bool must_wait(struct rpc_link *l, struct slice bytes)
 {
-    if (l->held.len == 0 &&
+    if (l->held.len == 0 && !l->is_asking &&
         (l->is_up || l->ops->may_handshake == NULL || l->ops->may_handshake(l))) {
         return false;
     }
@@ -91,6 +110,20 @@ void rpc_link_go_on(struct rpc_link *l)
         tls_feed(l, buf_slice(&held));
     }
     buf_deinit(&held);
+}
+
+void rpc_link_answer(struct rpc_link *l, bool is_yes)
+{
+    l->is_asking = false;
+    if (l->is_closing) {
+        return;
+    }
+    l->tls->ops->answer(l->tls, is_yes);
+    if (is_yes) {
+        rpc_link_go_on(l);
+    } else {
+        rpc_link_close(l, ALERT_FLUSH_MS);
+    }
 }
 
 const char *rpc_link_tls_error(const struct rpc_link *l)

@@ -24,6 +24,8 @@ struct rpc_link_ops {
     void (*on_closed)(struct rpc_link *l, int err);
     /* Bytes of a handshake are there: false makes them wait until rpc_link_go_on.  NULL: never. */
     bool (*may_handshake)(struct rpc_link *l);
+    /* The handshake waits for rpc_link_answer to tls->ops->asks.  NULL: the answer is no. */
+    void (*on_asked)(struct rpc_link *l);
 };
 
 /* Shared by the links of one loop. */
@@ -40,6 +42,7 @@ struct rpc_link {
     struct rpc_scratch *scratch;
     struct buf held; /* bytes of a handshake that waits; reading is paused meanwhile */
     bool is_up;
+    bool is_asking;
     bool is_connected; /* TCP */
     bool is_paused;
     bool is_closing;
@@ -64,6 +67,8 @@ void rpc_link_start_tls(struct rpc_link *l, struct rpc_tls *tls);
 void rpc_link_feed(struct rpc_link *l, struct slice bytes);
 /* The handshake that may_handshake made wait. */
 void rpc_link_go_on(struct rpc_link *l);
+/* Yes: the connection goes on; no: it is closed.  Not from inside on_asked. */
+void rpc_link_answer(struct rpc_link *l, bool is_yes);
 /* Why TLS has failed, "" when it has not; also from inside on_closed. */
 const char *rpc_link_tls_error(const struct rpc_link *l);
 /* Everything in out, in one write. */

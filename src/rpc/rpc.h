@@ -54,6 +54,10 @@ struct rpc_listen_options {
     unsigned accept;                   /* RPC_ACCEPT_* */
     bool has_plain;                    /* plain text allowed (http://) */
     const struct rpc_tls_factory *tls; /* NULL: none; with has_plain the first bytes decide */
+    bool is_peer;                      /* "peer endpoint" in the log */
+    /* Has address one of the names, NUL behind each?  Blocks: called on a work thread, one at a
+     * time.  NULL: no. */
+    bool (*address_has_name)(const char *address, const char *names, size_t names_len);
     const struct rpc_http_handler *handlers;
     size_t handler_count;
     /* Every HTTP request before its handler: true = it has answered (Host check, CORS preflight).

@@ -37,6 +37,7 @@ struct rpc_conn {
     struct list_node dirty_node; /* of server->dirty */
     struct list_node shake_node; /* of server->shakes: its TLS handshake is not over */
     struct list_node wait_node;  /* of server->shakes_waiting */
+    struct rpc_lookup *lookup;   /* the handshake waits for a name server */
     struct rpc_server *server;
     struct rpc_listener *listener;
     char *peer;
@@ -71,6 +72,8 @@ struct rpc_server {
     size_t shake_count;
     unsigned shakes_this_turn;
     struct env_timer shake_timer; /* the next turn */
+    struct list lookups;          /* waiting for lookup */
+    struct rpc_lookup *lookup;    /* the one that runs */
     struct rpc_scratch scratch;
     struct rpc_server_stats stats;
     struct rpc_server_stats sum; /* with the workers': rpc_server_stats */
@@ -109,6 +112,7 @@ void rpc_shakes_init(struct rpc_server *s);
 void rpc_shakes_deinit(struct rpc_server *s);
 void rpc_shake_begin(struct rpc_conn *c);
 void rpc_shake_end(struct rpc_conn *c); /* any number of times */
+void rpc_shake_ask(struct rpc_conn *c);
 /* False: the connection waits for a later turn. */
 bool rpc_shake_may_work(struct rpc_conn *c);
 

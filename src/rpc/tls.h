@@ -34,6 +34,11 @@ struct rpc_tls_ops {
     const char *(*error_text)(const struct rpc_tls *t);
     /* Accepted side: the handshake is given up, say so in the log. */
     void (*reject)(struct rpc_tls *t, const char *why);
+    /* Accepted side: the handshake is over but for a question that blocks: has host, an address,
+     * one of names (NUL behind each)?  NULL: never. */
+    bool (*asks)(const struct rpc_tls *t, const char **host, struct buf *names);
+    /* Yes: is_ready; the next feed goes on, also with no bytes.  No: failed. */
+    void (*answer)(struct rpc_tls *t, bool is_yes);
     void (*destroy)(struct rpc_tls *t);
 };
 

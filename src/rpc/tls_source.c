@@ -81,6 +81,19 @@ static const char *error_text(const struct rpc_tls *t)
     return tls_conn_error(of(t)->conn);
 }
 
+static bool asks(const struct rpc_tls *t, const char **host, struct buf *names)
+{
+    return tls_conn_asks(of(t)->conn, host, names);
+}
+
+static void answer(struct rpc_tls *t, bool is_yes)
+{
+    tls_conn_answer(of(t)->conn, is_yes);
+    if (!is_yes) {
+        reject(t, tls_conn_error(of(t)->conn));
+    }
+}
+
 static void destroy(struct rpc_tls *t)
 {
     struct secured *s = of(t);
@@ -98,6 +111,8 @@ static const struct rpc_tls_ops ops = {
     .peer_common_name = common_name,
     .error_text = error_text,
     .reject = reject,
+    .asks = asks,
+    .answer = answer,
     .destroy = destroy,
 };
 

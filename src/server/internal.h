@@ -7,6 +7,7 @@
 
 #include "gateway/gateway.h"
 #include "grpc/server.h"
+#include "member/url.h"
 #include "metrics/grpc.h"
 #include "rpc/rpc.h"
 #include "rpc/worker.h"
@@ -23,6 +24,13 @@ enum {
 struct server_net_thread {
     struct os_thread *thread;
     struct rpc_worker *worker;
+};
+
+/* For driver_config.resolver and join_options.resolver; one start. */
+struct server_resolver {
+    struct url_resolver base;
+    struct env *env;
+    int tries;
 };
 
 struct server {
@@ -58,6 +66,8 @@ MUST_USE int server_net_start(struct server *s, char *text);
 /* Nothing is under way any more. */
 void server_net_stop(struct server *s);
 
+/* resolve.c */
+void server_resolver_init(struct server_resolver *r, struct env *env);
 /* metrics.c */
 void server_metrics_init(struct server *s);
 

@@ -151,6 +151,8 @@ static int listen_peers(struct server *s, char *text)
     struct listening l = {s->peers.rpc, s->peers.listeners, &s->peers.listener_count};
     struct rpc_listen_options lo = {
         .accept = RPC_ACCEPT_HTTP,
+        .is_peer = true,
+        .address_has_name = os_address_has_name,
         .net = {.reuse_port = s->config.reuse_port, .reuse_address = s->config.reuse_address},
     };
     lo.handlers = peer_handlers(s->peers.transport, &lo.handler_count);
@@ -163,6 +165,7 @@ static int listen_all(struct server *s, char *text)
     struct listening l = {s->rpc, s->listeners, &s->listener_count};
     struct rpc_listen_options lo = {
         .accept = RPC_ACCEPT_GRPC | (is_split ? 0u : (unsigned)RPC_ACCEPT_HTTP),
+        .address_has_name = os_address_has_name,
         .http_filter = gateway_filter,
         .http_extra_headers = gateway_cors_headers,
         .arg = s->gateway,
@@ -403,7 +406,10 @@ static void on_removed(void *arg)
 static int open_driver(struct server *s, char *text)
 {
     struct driver_config dc = s->config.driver;
+    struct server_resolver resolver;
+    server_resolver_init(&resolver, s->env);
     dc.env = s->env;
+    dc.resolver = &resolver.base; /* used by driver_open only */
     dc.on_ready = on_ready;
     dc.on_fatal = on_fatal;
     dc.on_stopped = on_driver_stopped;
@@ -430,9 +436,7 @@ static void make_rpc(struct server *s)
         .compact_hash_check_ms = s->config.compact_hash_check_ms,
     };
     s->service = service_create(&so);
-    struct gateway_options go = {.driver = s->driver,
-                                 .service = s->service,
-                                 .metrics = s->metrics};
+    struct gateway_options go = {.driver = s->driver, .service = s->service, .metrics = s->metrics};
     s->gateway = gateway_create(&go);
     struct grpc_server_options gso = {
         .recv_bytes_max = dc->request_bytes_max + LIMIT_GRPC_OVERHEAD_BYTES,

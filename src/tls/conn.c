@@ -2,7 +2,6 @@
 #include "tls/conn.h"
 
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 
 #include "base/limits.h"
 #include "tls/private.h"
@@ -28,10 +27,12 @@ struct tls_conn {
     struct buf common_name;
     struct buf server_name;
     struct buf error;
+    struct buf held; /* ciphertext that came with the end of the handshake, while asking */
     const char *alpn_wish;
     const char *alpn;
     bool is_server;
     bool checks_address;
+    bool is_asking; /* tls_conn_asks */
     bool is_ready;
     bool is_failed;
 };
@@ -81,6 +82,11 @@ BIO_METHOD *tls_bio_method(void)
     return m;
 }
 
+static const char *text_of(const struct buf *b)
+{
+    return b->len == 0 ? "" : buf_cstr((struct buf *)(uintptr_t)b);
+}
+
 /* ---- life ---- */
 
 struct tls_conn *tls_conn_of(SSL *ssl)
@@ -104,6 +110,8 @@ struct tls_conn *tls_conn_create(struct tls_context *c, const struct tls_conn_op
     } else {
         tls_host_of(opts->peer, &t->host);
     }
+    /* SNI has no dot at the end, and names are compared without. */
+    t->host.len -= t->host.len > 0 && t->host.data[t->host.len - 1] == '.';
     return t;
 }
 
@@ -123,6 +131,7 @@ void tls_conn_destroy(struct tls_conn *t)
     buf_deinit(&t->common_name);
     buf_deinit(&t->server_name);
     buf_deinit(&t->error);
+    buf_deinit(&t->held);
     mem_free(t);
 }
 
@@ -135,7 +144,6 @@ static int64_t now_s(struct tls_conn *t)
 /* Name to ask for and to verify. */
 static int begin_client(struct tls_conn *t)
 {
-    X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
     const char *host = buf_cstr(&t->host);
     bool is_ip = tls_is_ip(host);
     SSL_set_connect_state(t->ssl);
@@ -147,19 +155,16 @@ static int begin_client(struct tls_conn *t)
     if (!is_ip && host[0] != '\0' && SSL_set_tlsext_host_name(t->ssl, host) != 1) {
         return ERR_INVALID;
     }
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
-                                               X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    int ok = is_ip ? X509_VERIFY_PARAM_set1_ip_asc(param, host)
-                   : X509_VERIFY_PARAM_set1_host(param, host, 0);
+    bool ok = true;
     if (t->alpn_wish != NULL) {
         unsigned char wire[16];
         size_t len = strlen(t->alpn_wish);
         ensure(len < sizeof(wire));
         wire[0] = (unsigned char)len;
         memcpy(wire + 1, t->alpn_wish, len);
-        ok = ok == 1 && SSL_set_alpn_protos(t->ssl, wire, (unsigned)len + 1) == 0;
+        ok = SSL_set_alpn_protos(t->ssl, wire, (unsigned)len + 1) == 0;
     }
-    return ok == 1 ? 0 : ERR_INVALID;
+    return ok ? 0 : ERR_INVALID;
 }
 
 static int begin(struct tls_conn *t)
@@ -312,6 +317,26 @@ int tls_conn_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* Refused with the alert bad_certificate, as Go does it for whatever has no alert of its own. */
+static int reject(X509_STORE_CTX *ctx)
+{
+    X509_STORE_CTX_set_error(ctx, X509_V_ERR_CERT_REJECTED);
+    return 0;
+}
+
+static int verify_failed(struct tls_conn *t, X509_STORE_CTX *ctx)
+{
+    int code = X509_STORE_CTX_get_error(ctx);
+    tls_verify_error(code, X509_STORE_CTX_get_current_cert(ctx), now_s(t), &t->error);
+    if (code == X509_V_ERR_INVALID_PURPOSE) {
+        return reject(ctx);
+    }
+    if (code == X509_V_ERR_CERT_SIGNATURE_FAILURE) { /* Go: another CA of that name */
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+    }
+    return 0;
+}
+
 int tls_conn_on_verify(X509_STORE_CTX *ctx, void *arg)
 {
     struct tls_state *s = arg;
@@ -321,25 +346,25 @@ int tls_conn_on_verify(X509_STORE_CTX *ctx, void *arg)
     if (!s->verifies) {
         return 1;
     }
-    if (X509_verify_cert(ctx) != 1) {
-        buf_clear(&t->error);
-        buf_append_cstr(&t->error, "tls: failed to verify certificate: ");
-        int code = X509_STORE_CTX_get_error(ctx);
-        tls_verify_error(code, X509_STORE_CTX_get_current_cert(ctx), leaf, buf_cstr(&t->host),
-                         now_s(t), &t->error);
-        if (code == X509_V_ERR_INVALID_PURPOSE) { /* alert as Go's: bad_certificate */
-            X509_STORE_CTX_set_error(ctx, X509_V_ERR_CERT_REJECTED);
-        }
-        return 0;
+    buf_clear(&t->error);
+    buf_append_cstr(&t->error, "tls: failed to verify certificate: ");
+    if (!t->is_server && !tls_matches_host(leaf, buf_cstr(&t->host))) {
+        tls_host_error(leaf, buf_cstr(&t->host), &t->error);
+        return reject(ctx);
     }
+    if (X509_verify_cert(ctx) != 1 &&
+        !tls_state_verifies_by_twin(s, leaf, X509_STORE_CTX_get0_untrusted(ctx),
+                                    X509_STORE_CTX_get0_param(ctx))) {
+        return verify_failed(t, ctx);
+    }
+    X509_STORE_CTX_set_error(ctx, X509_V_OK);
+    buf_clear(&t->error);
     if (!tls_is_allowed(s->conf, leaf)) {
-        buf_clear(&t->error);
         buf_append_cstr(&t->error, "client certificate authentication failed");
-        X509_STORE_CTX_set_error(ctx, X509_V_ERR_CERT_REJECTED); /* alert bad_certificate */
         X509_up_ref(leaf);
         X509_free(t->rejected);
         t->rejected = leaf;
-        return 0;
+        return reject(ctx);
     }
     return 1;
 }
@@ -361,6 +386,8 @@ static int check_crl(struct tls_conn *t, X509 *leaf)
     return fail(t, ERR_ACCESS);
 }
 
+/* etcd: an address of the certificate is the remote one, or one of its names leads to it, which
+ * only a name server can tell. */
 static int check_address(struct tls_conn *t, X509 *leaf)
 {
     struct buf ips = BUF_INIT, dns = BUF_INIT;
@@ -368,22 +395,49 @@ static int check_address(struct tls_conn *t, X509 *leaf)
         return 0;
     }
     const char *host = buf_cstr(&t->host);
-    size_t ip_count = tls_san_ips(leaf, " ", "\"", &ips);
-    size_t dns_count = tls_san_dns(leaf, " ", "\"", &dns);
+    size_t ip_count = tls_san_ips(leaf, " ", "", &ips);
+    size_t dns_count = tls_san_dns(leaf, " ", "", &dns);
+    bool is_good =
+        (ip_count == 0 && dns_count == 0) || (ip_count > 0 && tls_matches_host(leaf, host));
     int err = 0;
-    if ((ip_count == 0 && dns_count == 0) || (ip_count > 0 && tls_matches_host(leaf, host))) {
-        /* nothing to compare, or equal */
-    } else if (dns_count == 0) {
+    if (!is_good && dns_count == 0) {
         tls_host_error(leaf, host, &t->error);
         err = fail(t, ERR_ACCESS);
-    } else {
-        buf_printf(&t->error, "tls: \"%s\" does not match any of DNSNames [%s]", host,
-                   buf_cstr(&dns));
-        err = fail(t, ERR_ACCESS);
     }
+    t->is_asking = !is_good && dns_count > 0;
     buf_deinit(&ips);
     buf_deinit(&dns);
     return err;
+}
+
+bool tls_conn_asks(const struct tls_conn *t, const char **host, struct buf *names)
+{
+    X509 *leaf = t->is_asking ? SSL_get0_peer_certificate(t->ssl) : NULL;
+    if (leaf == NULL) {
+        return false;
+    }
+    *host = text_of(&t->host);
+    (void)tls_san_dns(leaf, "\n", "", names);
+    buf_append_byte(names, '\n');
+    for (size_t i = 0; i < names->len; i++) {
+        names->data[i] = names->data[i] == '\n' ? '\0' : names->data[i];
+    }
+    return true;
+}
+
+void tls_conn_answer(struct tls_conn *t, bool is_yes)
+{
+    struct buf dns = BUF_INIT;
+    ensure(t->is_asking);
+    t->is_asking = false;
+    t->is_ready = is_yes;
+    if (!is_yes) {
+        (void)tls_san_dns(SSL_get0_peer_certificate(t->ssl), " ", "\"", &dns);
+        buf_printf(&t->error, "tls: \"%s\" does not match any of DNSNames [%s]", buf_cstr(&t->host),
+                   buf_cstr(&dns));
+        (void)fail(t, ERR_ACCESS);
+    }
+    buf_deinit(&dns);
 }
 
 /* A ticket proves what was verified when it was given; days have passed since. */
@@ -393,7 +447,7 @@ static int check_resumed(struct tls_conn *t, X509 *leaf)
         return 0;
     }
     buf_append_cstr(&t->error, "tls: failed to verify certificate: ");
-    tls_verify_error(X509_V_ERR_CERT_HAS_EXPIRED, leaf, leaf, "", now_s(t), &t->error);
+    tls_verify_error(X509_V_ERR_CERT_HAS_EXPIRED, leaf, now_s(t), &t->error);
     return fail(t, ERR_ACCESS);
 }
 
@@ -426,7 +480,10 @@ static int become_ready(struct tls_conn *t)
         t->alpn = t->alpn_wish;
     }
     int err = check_peer(t);
-    t->is_ready = err == 0;
+    t->is_ready = err == 0 && !t->is_asking;
+    if (t->is_asking) {
+        buf_append_slice(&t->held, t->input);
+    }
     return err;
 }
 
@@ -491,8 +548,16 @@ int tls_conn_feed(struct tls_conn *t, struct slice bytes, struct buf *in, struct
     if (err != 0) {
         return err;
     }
-    t->input = bytes;
+    if (t->is_asking) {
+        buf_append_slice(&t->held, bytes);
+        return 0;
+    }
     t->output = out;
+    if (t->held.len > 0) { /* answered */
+        buf_append_slice(&t->held, bytes);
+        bytes = buf_slice(&t->held);
+    }
+    t->input = bytes;
     if (!t->is_ready) {
         err = handshake(t);
     }
@@ -501,6 +566,9 @@ int tls_conn_feed(struct tls_conn *t, struct slice bytes, struct buf *in, struct
     }
     t->input = SLICE_NULL;
     t->output = NULL;
+    if (!t->is_asking && t->held.len > 0) {
+        buf_deinit(&t->held);
+    }
     return err;
 }
 
@@ -589,11 +657,6 @@ bool tls_conn_is_ready(const struct tls_conn *t)
 const char *tls_conn_alpn(const struct tls_conn *t)
 {
     return t->alpn;
-}
-
-static const char *text_of(const struct buf *b)
-{
-    return b->len == 0 ? "" : buf_cstr((struct buf *)(uintptr_t)b);
 }
 
 const char *tls_conn_common_name(const struct tls_conn *t)

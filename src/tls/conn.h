@@ -26,7 +26,7 @@ struct tls_conn_options {
     const char *peer;
     const char *alpn; /* "h2", "http/1.1" or NULL: what is offered or selected; a constant */
     /* Server: addresses in the client's certificate must hold peer's.  A certificate with DNS
-     * names only leaves the question open (tls_conn_open_names). */
+     * names only leaves the question open (tls_conn_asks). */
     bool checks_address;
 };
 
@@ -44,6 +44,11 @@ void tls_conn_shutdown(struct tls_conn *t, struct buf *out);
 
 bool tls_conn_is_server(const struct tls_conn *t);
 bool tls_conn_is_ready(const struct tls_conn *t);
+/* True: the handshake is over but for the question whether host, an address, has one of names, NUL
+ * behind each ("*.x" among them); asking a name server blocks, so the caller does it. */
+bool tls_conn_asks(const struct tls_conn *t, const char **host, struct buf *names);
+/* Yes: ready; what came meanwhile is worked on by the next feed.  No: failed. */
+void tls_conn_answer(struct tls_conn *t, bool is_yes);
 /* "h2", "http/1.1" or "". */
 const char *tls_conn_alpn(const struct tls_conn *t);
 /* Common name of the verified certificate of the other side, or "". */

@@ -38,8 +38,9 @@ struct tls_state {
     atomic_uint refs;
     SSL_CTX *ssl;
     BIO_METHOD *bio;
-    X509_STORE *store; /* of ssl */
-    X509_CRL *crl;     /* NULL: none */
+    X509_STORE *store;      /* of ssl */
+    X509_CRL *crl;          /* NULL: none */
+    STACK_OF(X509) * twins; /* CAs that share their subject with another one; NULL: none */
     const struct tls_config *conf;
     bool verifies; /* the other side's certificate is asked for and checked */
 };
@@ -48,6 +49,11 @@ MUST_USE int tls_state_create(const struct tls_config *conf, const struct tls_fi
                               struct tls_state **out, struct buf *error);
 struct tls_state *tls_state_ref(struct tls_state *s);
 void tls_state_unref(struct tls_state *s);
+
+/* When X509_verify_cert has failed: OpenSSL takes the first CA of the issuer's name, which after a
+ * change of keys may be the old one; Go tries them all.  param: purpose and time. */
+bool tls_state_verifies_by_twin(const struct tls_state *s, X509 *leaf, STACK_OF(X509) * chain,
+                                const X509_VERIFY_PARAM *param);
 
 /* ---- context ---- */
 
@@ -83,8 +89,7 @@ bool tls_matches_host(X509 *leaf, const char *host);
 /* Why it does not, in Go's words. */
 void tls_host_error(X509 *leaf, const char *host, struct buf *out);
 /* Why X509_verify_cert failed, in Go's words without "tls: failed to verify certificate: ". */
-void tls_verify_error(int code, X509 *cert, X509 *leaf, const char *host, int64_t now_s,
-                      struct buf *out);
+void tls_verify_error(int code, X509 *cert, int64_t now_s, struct buf *out);
 /* The first of leaf and chain that the list revokes. */
 X509 *tls_find_revoked(X509_CRL *crl, X509 *leaf, STACK_OF(X509) * chain);
 void tls_serial_hex(X509 *cert, struct buf *out);

@@ -7,7 +7,10 @@
 #include "tls/cipher.h"
 #include "tls/private.h"
 
-enum { SECURITY_LEVEL = 1 /* what Go accepts: RSA from 1024 bits; no SHA-1 signatures */ };
+enum {
+    SECURITY_LEVEL = 1, /* what Go accepts: RSA from 1024 bits; no SHA-1 signatures */
+    STORE_FLAGS = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST,
+};
 
 /* AES-128 first, as Go: the fastest of the three with AES instructions. */
 static const char tls13_suites[] =
@@ -62,6 +65,24 @@ static int load_pair(SSL_CTX *ctx, const struct tls_files *f, struct buf *error)
 
 /* ---- trust ---- */
 
+static void find_twins(struct tls_state *s, STACK_OF(X509) * cas)
+{
+    for (int i = 0; i < sk_X509_num(cas); i++) {
+        X509 *ca = sk_X509_value(cas, i);
+        bool has_twin = false;
+        for (int k = 0; k < sk_X509_num(cas) && !has_twin; k++) {
+            X509 *other = sk_X509_value(cas, k);
+            has_twin = k != i && X509_cmp(ca, other) != 0 &&
+                       X509_NAME_cmp(X509_get_subject_name(ca), X509_get_subject_name(other)) == 0;
+        }
+        if (has_twin) {
+            s->twins = s->twins == NULL ? sk_X509_new_null() : s->twins;
+            ensure(s->twins != NULL && sk_X509_push(s->twins, ca) > 0);
+            X509_up_ref(ca);
+        }
+    }
+}
+
 /* Every certificate of the file is an anchor by itself, as in Go's pool. */
 static int load_cas(struct tls_state *s, const struct tls_files *f, struct buf *error)
 {
@@ -81,14 +102,43 @@ static int load_cas(struct tls_state *s, const struct tls_files *f, struct buf *
             break;
         }
     }
+    find_twins(s, cas);
     sk_X509_pop_free(cas, X509_free);
     return err;
+}
+
+static bool verifies_by(X509 *ca, X509 *leaf, STACK_OF(X509) * chain,
+                        const X509_VERIFY_PARAM *param)
+{
+    X509_STORE *store = X509_STORE_new();
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    ensure(store != NULL && ctx != NULL);
+    X509_STORE_set_flags(store, STORE_FLAGS);
+    bool ok = X509_STORE_add_cert(store, ca) == 1 &&
+              X509_STORE_CTX_init(ctx, store, leaf, chain) == 1 &&
+              X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(ctx), param) == 1 &&
+              X509_verify_cert(ctx) == 1;
+    X509_STORE_CTX_free(ctx);
+    X509_STORE_free(store);
+    ERR_clear_error();
+    return ok;
+}
+
+bool tls_state_verifies_by_twin(const struct tls_state *s, X509 *leaf, STACK_OF(X509) * chain,
+                                const X509_VERIFY_PARAM *param)
+{
+    for (int i = 0; i < sk_X509_num(s->twins); i++) {
+        if (verifies_by(sk_X509_value(s->twins, i), leaf, chain, param)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static int load_trust(struct tls_state *s, const struct tls_files *f, struct buf *error)
 {
     s->store = SSL_CTX_get_cert_store(s->ssl);
-    X509_STORE_set_flags(s->store, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
+    X509_STORE_set_flags(s->store, STORE_FLAGS);
     const struct tls_config *conf = s->conf;
     s->verifies = conf->side == TLS_CLIENT ? !conf->skips_verify
                                            : conf->needs_peer_cert || f->has[TLS_FILE_CA];
@@ -188,6 +238,7 @@ void tls_state_unref(struct tls_state *s)
         return;
     }
     X509_CRL_free(s->crl);
+    sk_X509_pop_free(s->twins, X509_free);
     SSL_CTX_free(s->ssl);
     BIO_meth_free(s->bio);
     mem_free(s);

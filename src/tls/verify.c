@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <strings.h>
 #include <time.h>
 
 #include "tls/private.h"
@@ -17,18 +18,51 @@ bool tls_is_ip(const char *host)
     return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 }
 
-/* A common name is no host name any more, a wildcard stands for one whole label. */
-bool tls_matches_host(X509 *leaf, const char *host)
+/* Go's matchHostnames: a star stands for the whole first label, and for nothing else.  OpenSSL
+ * would want two labels behind it. */
+static bool matches_pattern(struct slice pattern, const char *host)
 {
-    const unsigned flags =
-        X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
-    if (host[0] == '\0') {
+    const char *p = (const char *)pattern.data;
+    size_t host_len = strlen(host), len = pattern.len;
+    host_len -= host_len > 0 && host[host_len - 1] == '.';
+    if (len == 0 || host_len == 0 || memchr(p, '\0', len) != NULL) {
         return false;
     }
-    int rc = tls_is_ip(host) ? X509_check_ip_asc(leaf, host, 0)
-                             : X509_check_host(leaf, host, 0, flags, NULL);
+    if (len > 2 && p[0] == '*' && p[1] == '.') {
+        const char *dot = memchr(host, '.', host_len);
+        if (dot == NULL || dot == host) {
+            return false;
+        }
+        host_len -= (size_t)(dot - host);
+        host = dot;
+        p++;
+        len--;
+    }
+    return memchr(p, '*', len) == NULL && len == host_len && strncasecmp(p, host, len) == 0;
+}
+
+static bool matches_name(X509 *leaf, const char *host)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    bool ok = false;
+    for (int i = 0; !ok && i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+        if (g->type == GEN_DNS) {
+            struct slice pattern = slice_make(ASN1_STRING_get0_data(g->d.dNSName),
+                                              (size_t)ASN1_STRING_length(g->d.dNSName));
+            ok = matches_pattern(pattern, host);
+        }
+    }
+    GENERAL_NAMES_free(names);
+    return ok;
+}
+
+/* A common name is no host name any more. */
+bool tls_matches_host(X509 *leaf, const char *host)
+{
+    bool ok = tls_is_ip(host) ? X509_check_ip_asc(leaf, host, 0) == 1 : matches_name(leaf, host);
     ERR_clear_error();
-    return rc == 1;
+    return ok;
 }
 
 bool tls_common_name(X509 *cert, struct buf *out)
@@ -226,16 +260,13 @@ void tls_host_error(X509 *leaf, const char *host, struct buf *out)
     buf_deinit(&cn);
 }
 
-void tls_verify_error(int code, X509 *cert, X509 *leaf, const char *host, int64_t now_s,
-                      struct buf *out)
+void tls_verify_error(int code, X509 *cert, int64_t now_s, struct buf *out)
 {
     switch (code) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
     case X509_V_ERR_CERT_NOT_YET_VALID:
     case X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD:
     case X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD: date_error(cert, now_s, out); break;
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH: tls_host_error(leaf, host, out); break;
     case X509_V_ERR_INVALID_PURPOSE:
         buf_append_cstr(out, "x509: certificate specifies an incompatible key usage");
         break;

@@ -55,6 +55,21 @@ static void limits_and_names(void **state)
     assert_true(err == 0 || err == ERR_NOT_FOUND);
 }
 
+/* What every machine knows of itself; names that lead nowhere are no. */
+static void addresses_and_names(void **state)
+{
+    (void)state;
+    static const char local[] = "nowhere.invalid\0localhost";
+    static const char other[] = "nowhere.invalid\0*.nowhere.invalid";
+    assert_true(os_address_has_name("127.0.0.1", local, sizeof(local)));
+    assert_false(os_address_has_name("127.0.0.1", other, sizeof(other)));
+    assert_false(os_address_has_name("no address", local, sizeof(local)));
+    assert_false(os_address_has_name("@", local, sizeof(local)));
+    assert_false(os_address_has_name("127.0.0.1", "", 0));
+    assert_false(os_address_has_name("127.0.0.1", "localhost", 9)); /* no NUL */
+    assert_false(os_address_has_name("192.0.2.1", local, sizeof(local)));
+}
+
 static int find_var(void *arg, const char *name, const char *value)
 {
     if (strcmp(name, "CAIRN_TEST_X") == 0) {
@@ -74,6 +89,26 @@ static void the_environment_is_walked(void **state)
     assert_string_equal(value, "a=b");
     os_unsetenv("CAIRN_TEST_X");
     assert_int_equal(os_getenv_each(find_var, value), 0);
+}
+
+static void names_become_addresses(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {{"127.0.0.1:2380", "127.0.0.1:2380"},
+                                          {"[::1]:2380", "[::1]:2380"},
+                                          {"localhost:80", "127.0.0.1:80"}};
+    struct buf out = BUF_INIT;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        buf_clear(&out);
+        assert_int_equal(os_resolve(rows[i][0], &out), 0);
+        assert_string_equal(buf_cstr(&out), rows[i][1]);
+    }
+    buf_clear(&out);
+    assert_int_not_equal(os_resolve("name.invalid:80", &out), 0);
+    assert_int_not_equal(os_resolve("unix:/x", &out), 0);
+    assert_int_not_equal(os_resolve("nothing", &out), 0);
+    assert_int_equal(out.len, 0);
+    buf_deinit(&out);
 }
 
 static void systemd_is_told(void **state)
@@ -241,7 +276,9 @@ int os_host_tests(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usage_is_plausible),
         cmocka_unit_test(limits_and_names),
+        cmocka_unit_test(addresses_and_names),
         cmocka_unit_test(the_environment_is_walked),
+        cmocka_unit_test(names_become_addresses),
         cmocka_unit_test(systemd_is_told),
         cmocka_unit_test(times_are_local_with_microseconds),
         cmocka_unit_test(stdin_is_read_whole_and_by_lines),

@@ -103,8 +103,15 @@ static void toy_reject(struct rpc_tls *t, const char *why)
     (void)why;
 }
 
-static const struct rpc_tls_ops toy_ops = {toy_feed, toy_seal,  toy_shutdown, toy_ready,  toy_alpn,
-                                           toy_name, toy_error, toy_reject,   toy_destroy};
+static const struct rpc_tls_ops toy_ops = {.feed = toy_feed,
+                                           .seal = toy_seal,
+                                           .shutdown = toy_shutdown,
+                                           .is_ready = toy_ready,
+                                           .alpn = toy_alpn,
+                                           .peer_common_name = toy_name,
+                                           .error_text = toy_error,
+                                           .reject = toy_reject,
+                                           .destroy = toy_destroy};
 
 struct rpc_tls *toy_create(void *arg, const char *peer)
 {

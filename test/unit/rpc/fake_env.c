@@ -48,10 +48,8 @@ static const struct env_clock_ops clock_ops = {clock_mono, clock_wall};
 
 static void exec_submit(struct env_exec *e, enum env_lane lane, struct env_job *job)
 {
-    (void)e;
     (void)lane;
-    job->run(job);
-    job->done(job);
+    list_push_back(&container_of(e, struct fake_env, exec)->jobs, &job->node);
 }
 
 static void timer_stop(struct env_exec *e, struct env_timer *t)
@@ -327,6 +325,19 @@ static bool conn_step(struct fake_conn *c)
     return false;
 }
 
+static bool jobs_run(struct fake_env *f)
+{
+    bool did = false;
+    while (!f->holds_jobs && !list_is_empty(&f->jobs)) {
+        struct env_job *job = LIST_ENTRY(list_first(&f->jobs), struct env_job, node);
+        list_remove(&job->node);
+        job->run(job);
+        job->done(job);
+        did = true;
+    }
+    return did;
+}
+
 bool fake_env_turn(struct fake_env *f)
 {
     bool did = wakers_run(f);
@@ -343,7 +354,7 @@ bool fake_env_turn(struct fake_env *f)
     for (size_t i = 0; i < count; i++) {
         now[i].fn(now[i].arg);
     }
-    return did || count > 0;
+    return jobs_run(f) || did || count > 0;
 }
 
 void fake_env_settle(struct fake_env *f)
@@ -395,6 +406,7 @@ struct fake_env *fake_env_create(void)
     f->chunk = 65536;
     f->window = 1 << 20;
     list_init(&f->timers);
+    list_init(&f->jobs);
     list_init(&f->conns);
     list_init(&f->wakers);
     return f;

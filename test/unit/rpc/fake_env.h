@@ -19,6 +19,7 @@ struct fake_env {
     struct env_net net;
     uint64_t now_ms;
     struct list timers;
+    struct list jobs;
     struct {
         void (*fn)(void *arg);
         void *arg;
@@ -30,6 +31,7 @@ struct fake_env {
     size_t chunk;
     size_t window;
     bool refuse_connect;
+    bool holds_jobs; /* they wait */
     bool is_frozen;  /* data and ends of input do not arrive */
     uint64_t writes; /* calls of conn->write */
 };
