@@ -140,7 +140,7 @@ struct core_request {
     uint64_t id;
     uint64_t deadline_ms;
     size_t held_bytes; /* of the body, counted */
-    uint64_t wait; /* read round, applied index, or backend position */
+    uint64_t wait;     /* read round, applied index, or backend position */
     struct mvcc_values *values;
     struct mvcc_hash *hash_run;
     struct slice entry; /* of a proposal that waits for a leader */
