@@ -637,6 +637,8 @@ def test_public_library(t):
     c = certs_of(t)
     (t.dir / 'lib.c').write_text(LIBRARY)
     where = t.build / 'src' / 'client'
+    if b'libasan' in (where / 'libcairnclient.so').read_bytes():
+        raise Skip('the library is built for a sanitizer')
     t.run(['cc', str(t.dir / 'lib.c'), '-I', str(pathlib.Path(__file__).resolve().parents[2] / 'include'),
            '-L', str(where), '-lcairnclient', f'-Wl,-rpath,{where}', '-o', str(t.dir / 'lib')])
     s = Secure(t, c).start()
