@@ -107,6 +107,10 @@ void core_apply_make(struct core *c, const struct schema_boot *s)
     if (s->has_downgrade) {
         apply_downgrade_load(c->apply, &s->downgrade);
     }
+    if (s->auth_revision == 0) {
+        /* etcd's members have it in their files from the start, also without authentication. */
+        schema_put_auth_revision(c->backend, SCHEMA_AUTH_REVISION_FIRST);
+    }
 }
 
 int core_create(const struct core_config *config, const struct core_boot *boot, struct core **out)

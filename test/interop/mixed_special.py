@@ -42,29 +42,36 @@ def row_11_old_joiner(t, version):
     c.finish()
 
 
-def row_12_versions(t, version):
-    """The cluster's version follows the last etcd that is replaced; downgrade enabled and cancelled by Cairn."""
+def upgraded(t, version):
+    """A cluster that went one version up: the etcd by its program, the Cairns by an act."""
     c = Mixed(t, version, 'ecc', how='dir').up()
-    if version in NEXT:
-        later = reference.programs(t.build, NEXT[version])
-        c.ctl('upgrade', 'finish', members=c.of('cairn'), ok=False)
-        wait_for('Cairn reports the next version', lambda: all(
-            v.startswith(NEXT[version]) for k, v in versions(c, 'etcdserver').items() if k != 'm1'))
-        assert set(versions(c).values()) == {version + '.0'}, versions(c)
-        c.programs, c.version = later, NEXT[version]
-        c.members[0].stop()
-        c.members[0].become(False)
-        c.members[0].start()
-        c.wait()
-        wait_cluster(c, NEXT[version])
-        version = NEXT[version]
+    later = NEXT[version]
+    err = c.ctl('upgrade', 'finish', ok=False)[1]
+    assert f'is etcd {version} and holds the cluster at {version}' in err, err
+    c.programs = reference.programs(t.build, later)
+    c.version = later
+    c.members[0].stop()
+    c.members[0].become(False)
+    c.members[0].start()
+    c.wait()
+    assert set(versions(c).values()) == {version + '.0'}, versions(c)
+    c.ctl('upgrade', 'finish')
+    wait_cluster(c, later)
+    return c
+
+
+def row_12_versions(t, version):
+    """The cluster's version rises when etcd is replaced and Cairn told to; downgrades by Cairn, and cancelled."""
+    c = upgraded(t, version) if version in NEXT else Mixed(t, version, 'ecc', how='new').up()
+    assert all(v.startswith(c.version) for v in versions(c, 'etcdserver').values()), versions(c)
+    older = {'3.6': '3.5', '3.7': '3.6'}[c.version]
     c.lead('cairn')
-    older = {'3.6': '3.5', '3.7': '3.6'}[version]
-    for via in c.of('cairn')[0], c.of('etcd')[0]:
+    for via in c.of('etcd')[0], c.of('cairn')[0]:
         c.ctl('downgrade', 'enable', older, members=[via])
         wait_cluster(c, older)
         c.ctl('downgrade', 'cancel', members=[via])
-        wait_cluster(c, version)
+        wait_for('versions after the cancel', lambda: c.ctl('upgrade', 'finish', ok=False)[2] == 0)
+        wait_cluster(c, c.version)
     operations(c, c.members[0])
     c.finish()
 

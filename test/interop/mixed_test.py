@@ -25,7 +25,8 @@ FIRST = [rows.row_1_ids, rows.row_2_status, rows.row_3_operations, rows.row_3_le
          rows.row_3_leases_led_by_cairn, rows.row_4_reads]
 LOADED = [*FIRST, rows.row_5_writers, rows.row_6_kill]
 SMALL = [rows.row_7_snapshot_to_cairn, rows.row_8_snapshot_from_cairn, rows.row_9_membership,
-         rows.row_10_removal, rows.row_11_joins, rows.row_16_refusals, rows.row_14_no_space]
+         rows.row_10_removal, rows.row_11_joins, rows.row_16_refusals,
+         rows.row_16_lease_pages, rows.row_14_no_space]
 
 
 def shared_clusters(version):

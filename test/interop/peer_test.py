@@ -224,11 +224,11 @@ def refusal_request(cluster, method, path, to, body=b'', **headers):
     return text.encode() + b'\r\n' + body
 
 
-def compare_refusals(cluster, sides):
+def compare_refusals(cluster, sides, table=None):
     """The table of peer-protocol 2.4: the same status, headers and body on both sides (port, id), versions
     masked."""
     different = []
-    for method, path, more in REFUSALS:
+    for method, path, more in table or REFUSALS:
         got = []
         for port, to in sides:
             status, headers, body = raw(port, refusal_request(cluster, method, path, to, **more))
