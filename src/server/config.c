@@ -539,12 +539,15 @@ static void make_driver(const struct config *c, struct driver_config *d)
     };
 }
 
-/* The checks of the others' data, and T. */
+/* What gates switch, the checks of the others' data, and T. */
 static void make_checks(const struct flags *f, struct server_config *s)
 {
     const char *gates = flag_text(f, FLAG_ID_FEATURE_GATES);
     s->is_existing = strcmp(flag_text(f, FLAG_ID_INITIAL_CLUSTER_STATE), "existing") == 0;
     s->has_initial_corrupt_check = gate_is_on(gates, "InitialCorruptCheck");
+    s->driver.no_fast_keep_alive = !gate_is_on(gates, "FastLeaseKeepAlive");
+    s->driver.lease_checkpoints = gate_is_on(gates, "LeaseCheckpoint");
+    s->driver.lease_checkpoints_persist = gate_is_on(gates, "LeaseCheckpointPersist");
     s->corrupt_check_ms = flag_ms(f, FLAG_ID_CORRUPT_CHECK_TIME);
     if (gate_is_on(gates, "CompactHashCheck")) {
         s->compact_hash_check_ms = flag_ms(f, FLAG_ID_COMPACT_HASH_CHECK_TIME);
