@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "service/internal.h"
+#include "service/lease_ask.h"
 
 enum monitor_timer { MONITOR_PERIODIC, MONITOR_COMPACT, MONITOR_TIMERS };
 
@@ -328,6 +329,7 @@ void service_stop(struct service *s)
         }
     }
     promotions_stop(s);
+    lease_asks_stop(s);
 }
 
 void service_check_initial(struct service *s, void (*on_done)(void *arg, int err, const char *text),

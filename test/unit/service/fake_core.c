@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "apply/apply.h"
+#include "lease/lessor.h"
 
 struct fake_core fake;
 
@@ -35,6 +36,8 @@ void fake_core_init(struct env *env)
     fake.status.raft.hard.term = 3;
     const struct apply_options ao = {.member_id = FAKE_SELF, .level = LEVEL_3_7};
     fake.apply = apply_create(&ao);
+    fake.lessor = lessor_create(&(struct lessor_options){.min_ttl_s = 2});
+    lessor_promote(fake.lessor, env_mono_ms(env), 0);
 }
 
 void fake_core_deinit(void)
@@ -43,6 +46,7 @@ void fake_core_deinit(void)
     membership_deinit(&fake.members);
     buf_deinit(&fake.body);
     apply_destroy(fake.apply);
+    lessor_destroy(fake.lessor);
 }
 
 void fake_member_add(uint64_t id, const char *name, const char *peer_url, const char *client_url,
@@ -193,6 +197,18 @@ struct mvcc_store *core_store(struct core *c)
 {
     (void)c;
     return NULL;
+}
+
+struct lessor *core_lessor(struct core *c)
+{
+    (void)c;
+    return fake.lessor;
+}
+
+uint64_t core_new_id(struct core *c)
+{
+    (void)c;
+    return UINT64_C(1) << 63 | 5;
 }
 
 struct backend *core_backend(struct core *c)
