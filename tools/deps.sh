@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that a verb needs and that are missing; quiet when all are there.
-# usage: tools/deps.sh GROUP...   (build test check bench fuzz cov)
+# usage: tools/deps.sh GROUP...   (build cluster test check bench fuzz cov)
 set -eu
 
 packages() {
@@ -16,7 +16,8 @@ packages() {
             echo libllhttp-dev
         fi
         ;;
-    test) echo "python3 curl etcd-server etcd-client iproute2" ;;
+    cluster) echo "python3 openssl" ;;
+    test) echo "python3 curl openssl etcd-server etcd-client iproute2" ;;
     check) echo "python3 clang clang-format clang-tidy" ;;
     bench) echo "nghttp2-client etcd-server etcd-client" ;;
     fuzz) echo "clang llvm $(apt-cache search --names-only '^libclang-rt-[0-9]+-dev$' | sort -V | tail -n 1 | cut -d' ' -f1)" ;;

@@ -64,6 +64,10 @@ static void activate(struct apply *a, struct schema_alarm alarm, struct buf *bod
         return;
     }
     if (alarm_find(a, alarm) == a->alarm_count) {
+        if (a->alarm_count == APPLY_ALARMS_MAX) {
+            return; /* what would not be remembered is not stored: a start must be able to read it
+                     */
+        }
         schema_put_alarm(a->o.backend, alarm);
         apply_alarm_load(a, alarm);
     }

@@ -5,7 +5,11 @@
 
 #include "base/buf.h"
 
-enum { USAGE_MAX = 2 };
+enum { USAGE_MAX = 2, CLOCK_STEPS_MAX = 128 };
+
+/* Reading what the kernel has in memory costs 2 us, waiting for a disk a hundred: one raises the
+ * bound by this much less than the other. */
+enum { CHEAP_READ_DIVISOR = 8 };
 
 /* ---- frames ---- */
 
@@ -34,10 +38,9 @@ void frame_unpin(struct bolt_frame *f)
     if (f == NULL) {
         return;
     }
-    unsigned before = atomic_fetch_sub_explicit(&f->refs, 1, memory_order_release);
+    unsigned before = atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel);
     ensure(before > 0);
     if (before == 1) {
-        atomic_thread_fence(memory_order_acquire);
         ensure(!f->is_cached);
         mem_free(f);
     }
@@ -53,6 +56,7 @@ static size_t frame_cost(const struct bolt_frame *f)
 void cache_init(struct cache *c, size_t budget_bytes)
 {
     *c = (struct cache){.budget = budget_bytes};
+    c->bound = budget_bytes < CACHE_BOUND_FIRST_BYTES ? budget_bytes : CACHE_BOUND_FIRST_BYTES;
     ensure(pthread_mutex_init(&c->mutex, NULL) == 0);
     map_init(&c->frames);
     list_init(&c->clock);
@@ -108,16 +112,30 @@ static struct bolt_frame *clock_step(struct cache *c)
     return NULL;
 }
 
-/* Makes room for `need` bytes as far as pins allow; collects victims for freeing later. */
+/* Makes room for `need` bytes as far as pins allow; collects victims for freeing later.  A write tx
+ * pins all that it touches, possibly more than the bound: then a whole round of the hand for each
+ * page would be the square of that, under the mutex.  So the hand goes a little way at each call.
+ */
 static void make_room(struct cache *c, size_t need, struct list *victims)
 {
     size_t steps = c->frames.len * (USAGE_MAX + 1);
-    while (c->bytes + need > c->budget && steps > 0 && c->frames.len > 0) {
+    steps = steps < CLOCK_STEPS_MAX ? steps : CLOCK_STEPS_MAX;
+    while (c->bytes + need > c->bound && steps > 0 && c->frames.len > 0) {
         struct bolt_frame *f = clock_step(c);
         if (f != NULL) {
             list_push_back(victims, &f->node);
         }
         steps--;
+    }
+}
+
+/* There is no room for a page of this size: more would have saved the reading. */
+static void bound_raise(struct cache *c, size_t size, enum cache_use use)
+{
+    size_t left = c->budget - c->bound;
+    size_t more = use == CACHE_KEEP_MORE ? size : size / CHEAP_READ_DIVISOR;
+    if (c->bytes + size > c->bound) {
+        c->bound += more < left ? more : left;
     }
 }
 
@@ -146,7 +164,7 @@ struct bolt_frame *cache_pin(struct cache *c, uint64_t id)
     return f;
 }
 
-struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, bool is_scan)
+struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, enum cache_use use)
 {
     struct list victims;
     list_init(&victims);
@@ -154,7 +172,10 @@ struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, bool is_s
     struct bolt_frame *there = map_get(&c->frames, f->id);
     if (there != NULL) {
         frame_pin(there);
-    } else if (!is_scan || c->bytes + frame_cost(f) <= c->budget) {
+    } else if (use != CACHE_SCAN || c->bytes + frame_cost(f) <= c->bound) {
+        if (use != CACHE_SCAN) {
+            bound_raise(c, frame_cost(f), use);
+        }
         make_room(c, frame_cost(f), &victims);
         attach(c, f);
         there = frame_pin(f);

@@ -8,11 +8,14 @@
  *             is taken under the cache's mutex, given back without it.  Eviction is a clock over
  *             all frames: a hit sets `usage`, the hand lowers it and takes a frame at 0 that only
  *             the cache holds.  A frame loaded by a scan is kept only while there is room.
+ *             The bound starts low and rises, up to the budget, when pages have to be read again:
+ * who only writes does not fill memory with pages that nobody asks for.
  *             A page number has one living content at a time (bolt.h I1, I2), so a written run
  *             simply replaces the frame of that number; who still pins the old one keeps it.
  * Invariants  C1 bytes is the sum over cached frames.  C2 every cached frame has refs >= 1.
  * Ownership   frame_create gives one reference; cache_insert and cache_pin give the caller one.
- * Thread      any.   Limits  budget; exceeded only when every frame is pinned.
+ * Thread      any.   Limits  CACHE_BOUND_FIRST_BYTES, budget; exceeded while
+ *             the hand meets only pinned or used frames.
  */
 #ifndef BOLT_CACHE_H
 #define BOLT_CACHE_H
@@ -35,12 +38,21 @@ struct bolt_frame {
     _Alignas(16) uint8_t data[];
 };
 
+enum cache_use {
+    CACHE_SCAN,      /* kept only while there is room */
+    CACHE_KEEP,      /* the kernel had it: if there is no room, the bound rises a little */
+    CACHE_KEEP_MORE, /* it was waited for: the bound rises by as much */
+};
+
+enum { CACHE_BOUND_FIRST_BYTES = 8 << 20 };
+
 struct cache {
     pthread_mutex_t mutex;
     struct map frames;
     struct list clock; /* first: under the hand next */
     size_t bytes;
-    size_t budget;
+    size_t bound;  /* what bytes is kept below now */
+    size_t budget; /* greatest bound */
     uint64_t hits;
     uint64_t misses;
 };
@@ -63,7 +75,7 @@ void cache_deinit(struct cache *c);
 /* A pinned frame, or NULL. */
 struct bolt_frame *cache_pin(struct cache *c, uint64_t id);
 /* Takes the reference to f, returns a pinned frame of that id: f, or one that was faster. */
-struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, bool is_scan);
+struct bolt_frame *cache_insert(struct cache *c, struct bolt_frame *f, enum cache_use use);
 /* Takes the reference to f: the new content of its page. */
 void cache_replace(struct cache *c, struct bolt_frame *f);
 void cache_stats(struct cache *c, size_t *out_bytes, uint64_t *out_hits, uint64_t *out_misses);

@@ -30,42 +30,86 @@ void page_header_put(uint8_t *p, uint64_t id, unsigned flags, uint32_t count, ui
 
 /* ---- search ---- */
 
-uint32_t page_leaf_search(const uint8_t *p, struct slice key, bool *out_exact)
+/* Keys as numbers: their first 8 bytes, shorter ones with zeros behind.  a < b as numbers means
+ * a < b as keys; equal numbers say nothing. */
+static uint64_t head_of(struct slice key)
 {
-    uint32_t lo = 0;
-    uint32_t hi = page_count(p);
-    *out_exact = false;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        int c = slice_compare(page_leaf_key(p, mid), key);
-        if (c == 0) {
-            *out_exact = true;
-            return mid;
-        }
-        if (c < 0) {
-            lo = mid + 1;
+    if (key.len >= 8) {
+        return load_be64(key.data);
+    }
+    uint8_t b[8] = {0};
+    if (key.len > 0) {
+        memcpy(b, key.data, key.len);
+    }
+    return load_be64(b);
+}
+
+static int head_compare(struct slice a, struct slice b, uint64_t b_head)
+{
+    uint64_t a_head = head_of(a);
+    if (a_head != b_head) {
+        return a_head < b_head ? -1 : 1;
+    }
+    return slice_compare(a, b);
+}
+
+/* Where key would stand if the keys were evenly spaced: revisions nearly are. */
+static uint32_t guess(uint64_t first, uint64_t last, uint64_t head, uint32_t count)
+{
+    if (head <= first || count < 2) {
+        return 0;
+    }
+    if (head >= last) {
+        return count - 1;
+    }
+    return (uint32_t)((double)(head - first) / (double)(last - first) * (double)(count - 1));
+}
+
+struct bounds {
+    uint32_t lo; /* keys before it are below the one that is looked for */
+    uint32_t hi; /* keys from it on are not */
+};
+
+/* Is element i below key, or (or_equal) not above it? */
+static bool is_before(const uint8_t *p, uint32_t i, struct slice key, uint64_t head, bool or_equal)
+{
+    int c = head_compare(page_key(p, i), key, head);
+    return c < 0 || (or_equal && c == 0);
+}
+
+/* The first element that is not before key: a guess, steps that double around it, then halves. */
+static uint32_t page_bound(const uint8_t *p, struct slice key, bool or_equal)
+{
+    struct bounds b = {0, page_count(p)};
+    if (b.hi == 0) {
+        return 0;
+    }
+    uint64_t head = head_of(key);
+    uint32_t at = guess(head_of(page_key(p, 0)), head_of(page_key(p, b.hi - 1)), head, b.hi);
+    for (uint32_t step = 1; b.lo < b.hi; step *= 2) {
+        if (is_before(p, at, key, head, or_equal)) {
+            b.lo = at + 1;
+            at = b.hi - b.lo > step ? b.lo + step - 1 : b.lo + (b.hi - b.lo) / 2;
         } else {
-            hi = mid;
+            b.hi = at;
+            at = b.hi - b.lo > step ? b.hi - step : b.lo + (b.hi - b.lo) / 2;
         }
     }
-    return lo;
+    return b.lo;
+}
+
+uint32_t page_leaf_search(const uint8_t *p, struct slice key, bool *out_exact)
+{
+    uint32_t i = page_bound(p, key, false);
+    *out_exact = i < page_count(p) && slice_equal(page_leaf_key(p, i), key);
+    return i;
 }
 
 uint32_t page_branch_search(const uint8_t *p, struct slice key)
 {
-    uint32_t lo = 0;
-    uint32_t hi = page_count(p);
-    ensure(hi > 0);
-    /* Invariant: keys before lo are <= key, keys from hi on are > key. */
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (slice_compare(page_branch_key(p, mid), key) <= 0) {
-            lo = mid + 1;
-        } else {
-            hi = mid;
-        }
-    }
-    return lo == 0 ? 0 : lo - 1;
+    ensure(page_count(p) > 0);
+    uint32_t i = page_bound(p, key, true);
+    return i == 0 ? 0 : i - 1;
 }
 
 /* ---- validation ---- */

@@ -3,6 +3,9 @@
 
 #include "bolt/page.h"
 
+/* How the bytes of a page may come. */
+enum wait { WAIT_FOR_DISK, DO_NOT_WAIT };
+
 int pager_read_bytes(struct bolt_db *db, void *dst, size_t len, uint64_t off)
 {
     size_t n = 0;
@@ -12,6 +15,19 @@ int pager_read_bytes(struct bolt_db *db, void *dst, size_t len, uint64_t off)
     }
     ensure(n <= len);
     return n == len ? 0 : ERR_TRUNCATED;
+}
+
+static int read_bytes(struct bolt_db *db, enum wait wait, void *dst, size_t len, uint64_t off)
+{
+    if (wait == WAIT_FOR_DISK) {
+        return pager_read_bytes(db, dst, len, off);
+    }
+    size_t n = 0;
+    if (db->file->ops->read_now == NULL) {
+        return ERR_COLD;
+    }
+    int err = db->file->ops->read_now(db->file, dst, len, off, &n);
+    return err == 0 && n < len ? ERR_COLD : err;
 }
 
 static int frame_alloc(struct bolt_tx *tx, uint64_t id, uint64_t pages, struct bolt_frame **out)
@@ -29,7 +45,7 @@ static int frame_alloc(struct bolt_tx *tx, uint64_t id, uint64_t pages, struct b
 }
 
 /* The first page is read: validates the header, then reads the rest of the run behind it. */
-static int read_rest(struct bolt_tx *tx, struct bolt_frame *first, struct why *why,
+static int read_rest(struct bolt_tx *tx, enum wait wait, struct bolt_frame *first, struct why *why,
                      struct bolt_frame **out)
 {
     struct bolt_db *db = tx->db;
@@ -48,8 +64,8 @@ static int read_rest(struct bolt_tx *tx, struct bolt_frame *first, struct why *w
         return err;
     }
     memcpy(f->data, first->data, first->len);
-    err = pager_read_bytes(db, f->data + first->len, f->len - first->len,
-                           first->id * db->page_size + first->len);
+    err = read_bytes(db, wait, f->data + first->len, f->len - first->len,
+                     first->id * db->page_size + first->len);
     if (err != 0) {
         frame_unpin(f);
         return err;
@@ -58,7 +74,8 @@ static int read_rest(struct bolt_tx *tx, struct bolt_frame *first, struct why *w
     return 0;
 }
 
-int pager_read_raw(struct bolt_tx *tx, uint64_t id, struct why *why, struct bolt_frame **out)
+static int read_raw(struct bolt_tx *tx, enum wait wait, uint64_t id, struct why *why,
+                    struct bolt_frame **out)
 {
     struct bolt_db *db = tx->db;
     why->text[0] = '\0';
@@ -70,15 +87,20 @@ int pager_read_raw(struct bolt_tx *tx, uint64_t id, struct why *why, struct bolt
     if (err != 0) {
         return err;
     }
-    err = pager_read_bytes(db, first->data, first->len, id * db->page_size);
+    err = read_bytes(db, wait, first->data, first->len, id * db->page_size);
     if (err == 0) {
-        err = read_rest(tx, first, why, out);
+        err = read_rest(tx, wait, first, why, out);
     }
     if (err == ERR_TRUNCATED) {
         err = why_set(why, "behind the end of the file");
     }
     frame_unpin(first);
     return err;
+}
+
+int pager_read_raw(struct bolt_tx *tx, uint64_t id, struct why *why, struct bolt_frame **out)
+{
+    return read_raw(tx, WAIT_FOR_DISK, id, why, out);
 }
 
 static int report_read(struct bolt_tx *tx, uint64_t id, int err, const struct why *why)
@@ -89,11 +111,14 @@ static int report_read(struct bolt_tx *tx, uint64_t id, int err, const struct wh
     return db_report(tx->db, tx, err, "page %llu: %s", (unsigned long long)id, err_text(err));
 }
 
-static int read_valid(struct bolt_tx *tx, uint64_t id, struct bolt_frame **out)
+static int read_valid(struct bolt_tx *tx, enum wait wait, uint64_t id, struct bolt_frame **out)
 {
     struct why why;
     struct bolt_frame *f = NULL;
-    int err = pager_read_raw(tx, id, &why, &f);
+    int err = read_raw(tx, wait, id, &why, &f);
+    if (err == ERR_COLD) {
+        return err;
+    }
     ensure(err != 0 || f != NULL);
     if (err == 0) {
         err = page_validate_elements(f->data, f->len, &why);
@@ -111,6 +136,14 @@ static int read_valid(struct bolt_tx *tx, uint64_t id, struct bolt_frame **out)
     return 0;
 }
 
+static enum cache_use cache_use(enum wait wait, unsigned read_flags)
+{
+    if ((read_flags & BOLT_READ_SCAN) != 0) {
+        return CACHE_SCAN;
+    }
+    return wait == DO_NOT_WAIT ? CACHE_KEEP : CACHE_KEEP_MORE;
+}
+
 int pager_pin(struct bolt_tx *tx, uint64_t id, unsigned read_flags, struct bolt_frame **out)
 {
     struct bolt_db *db = tx->db;
@@ -119,14 +152,16 @@ int pager_pin(struct bolt_tx *tx, uint64_t id, unsigned read_flags, struct bolt_
     }
     struct bolt_frame *f = cache_pin(&db->cache, id);
     if (f == NULL) {
-        if ((read_flags & BOLT_READ_CACHED) != 0) {
-            return ERR_COLD;
+        enum wait wait = DO_NOT_WAIT;
+        int err = read_valid(tx, wait, id, &f);
+        if (err == ERR_COLD && (read_flags & BOLT_READ_CACHED) == 0) {
+            wait = WAIT_FOR_DISK;
+            err = read_valid(tx, wait, id, &f);
         }
-        int err = read_valid(tx, id, &f);
         if (err != 0) {
             return err;
         }
-        f = cache_insert(&db->cache, f, (read_flags & BOLT_READ_SCAN) != 0);
+        f = cache_insert(&db->cache, f, cache_use(wait, read_flags));
     }
     /* A newer, longer run under that number can be met only by a damaged tree. */
     if (f->page_count > tx->meta.hwm - id) {

@@ -7,7 +7,7 @@
 #include "client/endpoint.h"
 #include "rpc/rpc_client.h"
 
-enum { CONNECT_TIMEOUT_MS = 5000, METADATA_MAX = 2 };
+enum { CONNECT_TIMEOUT_MS = 5000, METADATA_MAX = 2, DEADLINE_SLACK_MS = 20 };
 
 enum link_state {
     LINK_IDLE, /* never tried, or the pause is over */
@@ -287,6 +287,21 @@ static uint64_t pause_ms(struct client *c)
     return CLIENT_PAUSE_MS - 2 + random % 5;
 }
 
+/* A server resets a call when its own clock says that our time is over, a moment before ours does.
+ */
+static bool is_deadline_reset(const struct client_call *call, const struct grpc_status *status)
+{
+    return status->code == GRPC_CANCELLED && call->deadline_ms != 0 &&
+           env_mono_ms(call->client->conf.env) + DEADLINE_SLACK_MS >= call->deadline_ms;
+}
+
+static void end_by_deadline(struct client_call *call)
+{
+    call_end(call, &(struct client_status){.code = GRPC_DEADLINE_EXCEEDED,
+                                           .text = SLICE_LIT("context deadline exceeded"),
+                                           .is_deadline = true});
+}
+
 static void on_inner_done(void *arg, struct grpc_client_call *inner,
                           const struct grpc_status *status)
 {
@@ -297,6 +312,10 @@ static void on_inner_done(void *arg, struct grpc_client_call *inner,
     call->inner = NULL;
     if (call->state != CALL_RUNNING) {
         return; /* cancelled by us */
+    }
+    if (is_deadline_reset(call, status)) {
+        end_by_deadline(call);
+        return;
     }
     if (!may_retry(call, status)) {
         call_end(call, &(struct client_status){.code = status->code, .text = status->message});
@@ -396,10 +415,7 @@ static void on_pause_over(struct env_timer *t)
 
 static void on_deadline(struct env_timer *t)
 {
-    struct client_call *call = container_of(t, struct client_call, deadline);
-    call_end(call, &(struct client_status){.code = GRPC_DEADLINE_EXCEEDED,
-                                           .text = SLICE_LIT("context deadline exceeded"),
-                                           .is_deadline = true});
+    end_by_deadline(container_of(t, struct client_call, deadline));
 }
 
 static void call_end(struct client_call *call, const struct client_status *status)

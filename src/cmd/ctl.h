@@ -89,6 +89,8 @@ char *ctl_cstr(struct ctl *c, struct slice s);
 MUST_USE int ctl_need_args(struct ctl *c, size_t n, const char *text);
 
 extern const struct cli_cmd ctl_root;
+/* The same without what is Cairn's own: under etcd's name. */
+extern const struct cli_cmd ctl_root_etcd;
 extern const struct cli_group ctl_groups[];
 
 int ctl_run_get(struct cli_ctx *ctx);
@@ -135,6 +137,7 @@ int ctl_run_role_get(struct cli_ctx *ctx);
 int ctl_run_role_list(struct cli_ctx *ctx);
 int ctl_run_role_grant(struct cli_ctx *ctx);
 int ctl_run_role_revoke(struct cli_ctx *ctx);
+int ctl_run_upgrade_finish(struct cli_ctx *ctx);
 int ctl_run_version(struct cli_ctx *ctx);
 int ctl_run_completion(struct cli_ctx *ctx);
 int ctl_run_options(struct cli_ctx *ctx);

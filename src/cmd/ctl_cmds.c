@@ -242,7 +242,33 @@ static const struct cli_cmd downgrade_cmds[] = {
     END,
 };
 
+static const struct cli_flag upgrade_flags[] = {
+    {"to", 0, CLI_STRING, "3.7", "version at which to stop", .choices = "3.6 3.7"},
+    FLAGS_END,
+};
+
+static const struct cli_cmd upgrade_cmds[] = {
+    {.use = "finish",
+     .brief = "Raise the cluster to the newest version that all members can be",
+     .detail =
+         "Raises every Cairn member by one minor version, waits until the leader has raised the\n"
+         "cluster, and goes on until --to is reached.\n\n"
+         "From then on members of the older version cannot join, and going back takes\n"
+         "`@ downgrade enable`.  Nothing is done while a member is down, or runs an older etcd.",
+     .flags = upgrade_flags,
+     .run = ctl_run_upgrade_finish},
+    END,
+};
+
+/* What is Cairn's own comes first: ctl_root_etcd begins behind it. */
+enum { OWN_CMDS = 1 };
+
 static const struct cli_cmd root_cmds[] = {
+    {.use = "upgrade <subcommand>",
+     .brief = "Finish a rolling upgrade. See `@ upgrade --help`",
+     .detail = "Finish a rolling upgrade",
+     .group = "cluster",
+     .subs = upgrade_cmds},
     {.use = "get [options] <key> [range_end]",
      .brief = "Read a key or a range of keys",
      .group = "kv",
@@ -395,4 +421,11 @@ const struct cli_cmd ctl_root = {
     .brief = "A command line client for etcd and Cairn.",
     .persistent = root_flags,
     .subs = root_cmds,
+};
+
+const struct cli_cmd ctl_root_etcd = {
+    .use = "@",
+    .brief = "A command line client for etcd and Cairn.",
+    .persistent = root_flags,
+    .subs = root_cmds + OWN_CMDS,
 };

@@ -44,7 +44,7 @@ static int main_with(struct env *env, int argc, char **argv)
     bool is_etcd = strncmp(base_name(argv[0]), "etcd", 4) == 0;
     const struct cli_app app = {
         .name = is_etcd ? "etcdctl" : "cairnctl",
-        .root = &ctl_root,
+        .root = is_etcd ? &ctl_root_etcd : &ctl_root,
         .groups = ctl_groups,
         .help_tail = "Use \"@ options\" for a list of global command-line options (applies to all "
                      "commands).",

@@ -276,6 +276,47 @@ static int make_store(struct boot *b)
     return epoch_load(d->epoch, d, driver_random(d), env_mono_ms(d->env), b->text);
 }
 
+/* etcdctl 3.4's restore leaves the members of the lost cluster in the database and writes the new
+ * ones into the `.snap` alone, which is where 3.4 and 3.5 read them. */
+static void adopt_members(struct driver *d, struct membership *from_snap)
+{
+    struct membership *ms = &d->epoch->members;
+    for (size_t i = 0; i < ms->count; i++) {
+        schema_forget_member(d->epoch->backend, ms->members[i].id);
+    }
+    for (size_t i = 0; i < ms->removed_count; i++) {
+        schema_forget_member(d->epoch->backend, ms->removed[i]);
+    }
+    membership_deinit(ms);
+    *ms = *from_snap;
+    for (size_t i = 0; i < ms->count; i++) {
+        member_put(d->epoch->backend, &ms->members[i]);
+    }
+    log_info("took the members from the raft snapshot: those in the database are another cluster's",
+             LOG_U64("members", ms->count));
+}
+
+static void adopt_members_maybe(struct boot *b)
+{
+    struct driver *d = b->d;
+    uint64_t self = b->metadata.node_id;
+    struct v2store store;
+    struct snap_file file;
+    if (b->snap.index == 0 || membership_find(&d->epoch->members, self) != NULL) {
+        return;
+    }
+    snap_file_init(&file);
+    if (snap_load_newest(d->env->disk, d->snap_dir, &b->snap, 1, &file) == 0 &&
+        v2store_decode(buf_slice(&file.data), &store) == 0) {
+        if (membership_find(&store.membership, self) != NULL) {
+            adopt_members(d, &store.membership);
+        } else {
+            membership_deinit(&store.membership);
+        }
+    }
+    snap_file_deinit(&file);
+}
+
 /* ---- core ---- */
 
 static int make_core(struct boot *b)
@@ -304,6 +345,7 @@ static int make_core(struct boot *b)
         .compaction_sleep_ms = dc->compaction_sleep_ms,
         .request_id_seed_ms = (uint64_t)(d->env->clock->ops->wall_ns(d->env->clock) / 1000000),
         .raft_seed = driver_random(d),
+        .log_bytes_max = dc->log_bytes_max,
         .max_learners = dc->max_learners == 0 ? LIMIT_LEARNERS_DEFAULT : dc->max_learners,
         .strict_reconfig_check = !dc->no_strict_reconfig_check,
         .advance_ticks = !dc->no_initial_tick_advance,
@@ -358,7 +400,8 @@ static int initial_members(struct boot *b, struct membership *out)
         err = urls_parse_list(dc->advertise_peer_urls, &advertised, &error);
     }
     if (err == 0) {
-        err = initial_cluster_verify_bootstrap(&ic, dc->name, &advertised, false, NULL, &error);
+        err = initial_cluster_verify_bootstrap(&ic, dc->name, &advertised, false, dc->resolver,
+                                               &error);
     }
     if (err == 0) {
         err = initial_cluster_members(&ic, dc->initial_cluster_token, out, &error);
@@ -535,6 +578,9 @@ static int open_existing(struct boot *b)
         backend_committed_index_init(d->epoch->backend, schema_of(b)->consistent_index,
                                      schema_of(b)->term);
         err = make_store(b);
+    }
+    if (err == 0) {
+        adopt_members_maybe(b);
     }
     if (err == 0 && d->config.force_new_cluster) {
         err = force_new_cluster(b);

@@ -48,7 +48,10 @@ static void append_recycle(struct core *c, struct core_append *a)
     }
     a->entry_count = 0;
     a->message_count = 0;
-    a->install = NULL;
+    if (a->install != NULL) { /* it could not be written */
+        core_install_free(a->install);
+        a->install = NULL;
+    }
     list_push_back(&c->appends_free, &a->node);
     c->appends_free_count++;
 }

@@ -79,6 +79,7 @@ static int make_raft(struct core *c, const struct raft_boot *boot)
         .seed = c->config.raft_seed,
         .msg_bytes_max = RAFT_MESSAGE_BYTES,
         .inflight_max = RAFT_INFLIGHT,
+        .log_bytes_max = c->config.log_bytes_max,
         .check_quorum = true,
         .pre_vote = c->config.pre_vote,
         .applying_bytes_max = UINT64_C(64) << 20,
@@ -137,6 +138,8 @@ int core_create(const struct core_config *config, const struct core_boot *boot, 
     c->applied_term = boot->schema->term;
     c->committed = st.hard.commit;
     c->durable = st.last_index;
+    /* It was told before, and started again. */
+    c->removed_ms = membership_is_removed(c->members, config->member_id) ? 1 : 0;
     *out = c;
     return 0;
 }
@@ -309,6 +312,15 @@ static int on_message(struct core *c, const struct raft_message *m)
     return err;
 }
 
+/* Others may have room. */
+static void on_no_space(struct core *c, bool is_short)
+{
+    if (is_short && !c->is_short_of_space) {
+        core_hand_over_for(c, "the disk of this leader is full");
+    }
+    c->is_short_of_space = is_short;
+}
+
 static void on_unreachable(struct core *c, uint64_t peer)
 {
     struct raft_event ev = {.type = RAFT_EV_UNREACHABLE, .member = peer};
@@ -352,7 +364,7 @@ int core_step(struct core *c, const struct core_event *ev)
     case CORE_EV_SNAPSHOT_STATUS: core_send_status(c, ev->peer, ev->has_failed); break;
     case CORE_EV_PEER_ACTIVE: core_peer_active(c, ev->peer, ev->is_active); break;
     case CORE_EV_VERSIONS: core_versions(c, ev->versions, ev->version_count); break;
-    case CORE_EV_NO_SPACE: c->is_short_of_space = ev->is_short; break;
+    case CORE_EV_NO_SPACE: on_no_space(c, ev->is_short); break;
     case CORE_EV_STOP: on_stop(c); break;
     }
     return err;

@@ -59,6 +59,7 @@ struct core_config {
     uint64_t compaction_sleep_ms; /* pause between slices */
     uint64_t request_id_seed_ms;  /* wall clock at start: request ids (peer-protocol 4.1) */
     uint64_t raft_seed;
+    size_t log_bytes_max; /* of the log in memory; 0 = LIMIT_RAFT_LOG_BYTES */
     uint32_t max_learners;
     bool strict_reconfig_check;
     bool advance_ticks; /* --initial-election-tick-advance */

@@ -70,6 +70,7 @@ struct driver_config {
     uint64_t compaction_sleep_ms;
     size_t page_cache_bytes;
     uint64_t wal_segment_bytes; /* 0 = default; tests take small ones */
+    size_t log_bytes_max;       /* of the log in memory; 0 = LIMIT_RAFT_LOG_BYTES */
     uint32_t max_learners;      /* 0 = default */
     bool no_strict_reconfig_check;
     bool no_initial_tick_advance;

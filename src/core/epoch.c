@@ -132,7 +132,11 @@ int epoch_load(struct epoch *e, const struct driver *d, uint64_t seed, uint64_t 
     lessor_suspend(e->lessor, true, now_ms);
     int err = load_leases(e);
     struct mvcc_options mo = {
-        .backend = e->backend, .lessor = e->lessor, .bucket_meta = SCHEMA_META};
+        .backend = e->backend,
+        .lessor = e->lessor,
+        .bucket_meta = SCHEMA_META,
+        .rules = level_rules(d->level),
+    };
     e->store = mvcc_create(&mo);
     if (err == 0) {
         struct backend_view *v = backend_view_pin(e->backend);

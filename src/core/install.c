@@ -108,6 +108,18 @@ static void take_over(struct core *c, const struct core_boot *boot)
     c->members_changed = true;
 }
 
+/* What the member itself has proposed may be in the snapshot: it is looked at, and proposed, anew.
+ * Clients' requests wait for their time-out: nobody can tell what became of them. */
+static void forget_own_proposals(struct core *c)
+{
+    LIST_FOREACH (&c->pending, n) {
+        struct core_request *r = LIST_ENTRY(n, struct core_request, node);
+        if (r->is_internal) {
+            core_answer_waiting(c, r, ERR_RPC_TIMEOUT);
+        }
+    }
+}
+
 void core_installed(struct core *c, const struct core_boot *boot, int err)
 {
     ensure(c->install_stage == CORE_INSTALL_RUNS);
@@ -120,6 +132,7 @@ void core_installed(struct core *c, const struct core_boot *boot, int err)
         return;
     }
     take_over(c, boot);
+    forget_own_proposals(c);
     c->applied = c->acked = in->meta.index;
     c->applied_term = in->meta.term;
     c->snapshot_index = in->meta.index;

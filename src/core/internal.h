@@ -315,6 +315,8 @@ void core_hand_over(struct core *c, uint64_t to);
 /* Stop of a leader: false when there is nobody to hand over to. */
 bool core_hand_over_begin(struct core *c);
 bool core_is_handing_over(struct core *c);
+/* To whoever has most of the log, if anybody. */
+void core_hand_over_for(struct core *c, const char *why);
 void core_hang_check(struct core *c);
 
 /* reconfig.c */

@@ -219,7 +219,9 @@ void core_propose_internal(struct core *c, uint32_t which, struct slice body)
 {
     struct core_request *r = mem_alloc(sizeof(*r) + body.len);
     core_request_init(r, CORE_PROPOSE);
-    memcpy(r + 1, body.data, body.len);
+    if (body.len > 0) {
+        memcpy(r + 1, body.data, body.len);
+    }
     r->which = which;
     r->body = slice_make(r + 1, body.len);
     r->is_internal = true;

@@ -112,18 +112,24 @@ static uint64_t best_voter(const struct core *c)
     return best;
 }
 
-/* Nothing of the log became durable for half an election time-out although something waits: others
- * may have a disk that works. */
-void core_hang_check(struct core *c)
+void core_hand_over_for(struct core *c, const char *why)
 {
-    uint64_t patience = (uint64_t)c->config.election_ticks * c->config.heartbeat_ms / 2;
-    if (c->role != RAFT_LEADER || c->appends_running == 0 ||
-        c->now_ms < c->append_progress_ms + patience || transferee(c) != 0) {
+    if (c->role != RAFT_LEADER || transferee(c) != 0) {
         return;
     }
     uint64_t to = best_voter(c);
     if (to != 0) {
-        log_warn("the disk of this leader stands still", LOG_U64("since-ms", patience));
+        log_warn(why, LOG_HEX("local-member-id", c->config.member_id));
         core_hand_over(c, to);
+    }
+}
+
+/* Nothing of the log has become durable for two election time-outs although something waits: long
+ * enough for a slow disk, and clients do not give up yet. */
+void core_hang_check(struct core *c)
+{
+    uint64_t patience = 2 * (uint64_t)c->config.election_ticks * c->config.heartbeat_ms;
+    if (c->appends_running > 0 && c->now_ms >= c->append_progress_ms + patience) {
+        core_hand_over_for(c, "the disk of this leader stands still");
     }
 }

@@ -136,6 +136,10 @@ static struct semver decide(const struct core *c, struct semver low)
         return decide_downgrade(cluster, low, &d);
     }
     low.patch = 0;
+    struct semver oldest = level_rules(LEVEL_3_5)->version;
+    if (semver_compare(cluster, oldest) < 0 && semver_compare(low, oldest) == 0) {
+        return none; /* a directory of 3.4: that etcd may still take it back */
+    }
     return semver_compare(cluster, low) < 0 ? low : none;
 }
 
@@ -210,6 +214,7 @@ static void level_set(struct core *c, enum level level)
              LOG_STR("to", level_rules(level)->server_version));
     c->config.level = level;
     apply_level_set(c->apply, level);
+    mvcc_rules_set(c->store, level_rules(level));
     c->level_changed = true;
     if (is_up && !level_rules(level)->peers_take_v2_entries) {
         c->is_snapshot_forced = true; /* nothing that such a member dies of stays in the log */

@@ -88,7 +88,8 @@ static void version_page(void *arg, struct rpc_http_req *req)
     struct core_status st;
     core_status(core, &st);
     struct buf out = BUF_INIT;
-    buf_printf(&out, "{\"etcdserver\":\"%s\"", level_rules(driver_level(g->o.driver))->server_version);
+    buf_printf(&out, "{\"etcdserver\":\"%s\"",
+               level_rules(driver_level(g->o.driver))->server_version);
     append_version(&out, "etcdcluster", core_cluster_version(core), "not_decided");
     if (level_rules(st.level)->version_has_storage) {
         append_version(&out, "storage", core_storage_version(core), "unknown");

@@ -49,6 +49,13 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     return 0;
 }
 
+/* Resets the stream; nghttp2 then keeps all that still comes on it to itself. */
+static void refuse(struct h2_stream *st)
+{
+    (void)nghttp2_submit_rst_stream(st->session->ng, NGHTTP2_FLAG_NONE, st->id,
+                                    NGHTTP2_PROTOCOL_ERROR);
+}
+
 static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                      void *user_data)
@@ -66,7 +73,15 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     if (st->header_bytes > s->header_list_max) {
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
-    st->ops->on_header(st->user, st, slice_make(name, name_len), slice_make(value, value_len));
+    struct slice n = slice_make(name, name_len), v = slice_make(value, value_len);
+    enum h2_field verdict = s->is_server ? h2_check_field(&st->check, n, v) : H2_FIELD_GOOD;
+    if (verdict == H2_FIELD_BAD) {
+        refuse(st);
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    if (verdict == H2_FIELD_GOOD) {
+        st->ops->on_header(st->user, st, n, v);
+    }
     return 0;
 }
 
@@ -82,6 +97,10 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const u
     }
     struct h2_stream *st = stream_of(s, id);
     if (st == NULL || st->ops == NULL) {
+        return 0;
+    }
+    if (s->is_server && !h2_check_data(&st->check, len)) {
+        refuse(st);
         return 0;
     }
     st->ops->on_data(st->user, st, slice_make(data, len));
@@ -106,6 +125,10 @@ static bool reset_credit_take(struct h2_session *s)
 
 static void stream_ended(struct h2_stream *st)
 {
+    if (st->session->is_server && !h2_check_stream_end(&st->check)) {
+        refuse(st);
+        return;
+    }
     st->is_ended = true;
     if (st->ops != NULL) {
         st->ops->on_end(st->user, st);
@@ -119,6 +142,10 @@ static void on_headers_frame(struct h2_session *s, const nghttp2_frame *frame)
         return;
     }
     bool is_end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (s->is_server && !h2_check_block_end(&st->check, is_end)) {
+        refuse(st);
+        return;
+    }
     if (st->ops != NULL) {
         st->ops->on_headers_end(st->user, st, is_end);
     }

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "http/h2.h"
+#include "http/h2_check.h"
 
 struct h2_stream {
     struct list_node node; /* of session->streams */
@@ -19,6 +20,7 @@ struct h2_stream {
     bool is_ended;     /* END_STREAM received */
     bool has_trailers; /* submitted: the body's end does not end the stream */
     uint32_t header_bytes;
+    struct h2_check check; /* server only */
 };
 
 struct h2_session {

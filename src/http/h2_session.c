@@ -52,7 +52,7 @@ int h2_error(int ng_error)
 /* ---- life -------------------------------------------------------------------------------------
  */
 
-static int ng_option_make(nghttp2_option **out)
+static int ng_option_make(bool is_server, nghttp2_option **out)
 {
     if (nghttp2_option_new(out) != 0) {
         return ERR_NOMEM;
@@ -63,6 +63,8 @@ static int ng_option_make(nghttp2_option **out)
     nghttp2_option_set_peer_max_concurrent_streams(*out, 0x7fffffff);
     /* Its rate limit reads the machine's clock; ours takes time as an argument. */
     nghttp2_option_set_stream_reset_rate_limit(*out, UINT64_MAX, UINT64_MAX);
+    /* A server makes the checks of requests itself (h2_check). */
+    nghttp2_option_set_no_http_messaging(*out, is_server);
     return 0;
 }
 
@@ -71,7 +73,7 @@ static int ng_session_make(struct h2_session *s)
     nghttp2_session_callbacks *cbs = NULL;
     nghttp2_option *opt = NULL;
     nghttp2_mem mem = {s->pool, ng_malloc, ng_free, ng_calloc, ng_realloc};
-    int err = ng_option_make(&opt);
+    int err = ng_option_make(s->is_server, &opt);
     if (err == 0 && nghttp2_session_callbacks_new(&cbs) != 0) {
         err = ERR_NOMEM;
     }

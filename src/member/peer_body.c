@@ -17,7 +17,7 @@ enum { HTTP_PRECONDITION = 412 };
 
 static bool body_has(struct slice body, const char *text)
 {
-    return body.len > 0 && memmem(body.data, body.len, text, strlen(text)) != NULL;
+    return body.data != NULL && memmem(body.data, body.len, text, strlen(text)) != NULL;
 }
 
 /* ---- /members ---- */

@@ -4,7 +4,8 @@
  *
  * Design      mvcc_compact moves the compact revision and puts scheduledCompactRev.  The physical
  * part walks the index: the revisions that it drops are exactly the records to remove, so the file
- * is not scanned.  The last slice puts finishedCompactRev.
+ * is not scanned.  They are collected and removed in the order of the file (garbage.h).  The last
+ * slice puts finishedCompactRev.
  *
  *               IDLE -> [HASH] -> HELD <-> RUN ... -> IDLE or the next one
  *
@@ -20,6 +21,8 @@
 #include "mvcc/store.h"
 #include "schema/schema.h"
 
+enum { NEAR_REVS = 8, FAR_COST = 8 };
+
 void compact_init(struct mvcc_store *s)
 {
     s->compaction = (struct mvcc_compaction){.target = -1, .prev = -1, .next = -1};
@@ -28,6 +31,7 @@ void compact_init(struct mvcc_store *s)
 void compact_deinit(struct mvcc_store *s)
 {
     buf_deinit(&s->compaction.key);
+    garbage_deinit(&s->compaction.garbage);
 }
 
 static void meta_put(struct mvcc_store *s, const char *name, int64_t rev)
@@ -43,6 +47,8 @@ static void start(struct mvcc_store *s, int64_t target, int64_t prev, bool needs
     c->target = target;
     c->prev = prev;
     c->needs_hash = needs_hash;
+    c->is_collected = false;
+    c->is_walk_over = false;
     buf_clear(&c->key);
 }
 
@@ -119,14 +125,13 @@ static void finish(struct mvcc_store *s)
     }
 }
 
-/* Drops at most max of what the key at pos has to drop. False: the key left, pos is not valid. */
+/* The first count revisions of the key leave the index; their records go later, in order.  False:
+ * the key left too, pos is not valid. */
 static bool key_compact(struct mvcc_store *s, struct keyindex_pos *pos, uint32_t count)
 {
     const struct keyrev *revs = keyrec_revs(pos->rec);
     for (uint32_t i = 0; i < count; i++) {
-        struct backend_rev rev = {revs[i].main, keyrev_sub(&revs[i]),
-                                  keyrev_is_tombstone(&revs[i])};
-        backend_record_remove(s->opts.backend, rev);
+        garbage_add(&s->compaction.garbage, &revs[i]);
     }
     return keyindex_drop(&s->index, pos, count);
 }
@@ -137,19 +142,18 @@ static void key_remember(struct mvcc_store *s, const struct keyrec *rec)
     buf_append_slice(&s->compaction.key, keyrec_key(rec));
 }
 
-size_t mvcc_compact_step(struct mvcc_store *s, size_t records_max)
+/* Looks at a piece of the index; is_collected when its end or the bound of garbage is reached. */
+static void collect(struct mvcc_store *s)
 {
-    if (mvcc_compact_state(s) != MVCC_COMPACT_RUN) {
-        return 0;
-    }
     struct mvcc_compaction *c = &s->compaction;
     struct keyindex_pos pos;
-    size_t removed = 0;
     pos.rec = keytree_seek(&s->index.tree, buf_slice(&c->key), &pos.path);
     for (unsigned keys = 0; pos.rec != NULL; keys++) {
-        if (keys == MVCC_STEP_KEYS || removed >= records_max) {
+        size_t room = garbage_room(&c->garbage);
+        if (keys == MVCC_STEP_KEYS || room == 0) {
             key_remember(s, pos.rec);
-            return removed;
+            c->is_collected = room == 0;
+            return;
         }
         uint32_t count = keyrec_drop_count(pos.rec, c->target);
         if (count == 0) {
@@ -157,15 +161,53 @@ size_t mvcc_compact_step(struct mvcc_store *s, size_t records_max)
             continue;
         }
         key_remember(s, pos.rec);
-        bool is_part = count > records_max - removed;
-        count = is_part ? (uint32_t)(records_max - removed) : count;
-        removed += count;
-        if (!key_compact(s, &pos, count)) {
+        bool is_part = count > room;
+        if (!key_compact(s, &pos, is_part ? (uint32_t)room : count)) {
             pos.rec = keytree_seek(&s->index.tree, buf_slice(&c->key), &pos.path);
         } else if (!is_part) {
             pos.rec = keytree_next(&s->index.tree, &pos.path);
         }
     }
-    finish(s);
+    c->is_collected = true;
+    c->is_walk_over = true;
+}
+
+/* A record far from the one before is on a page of its own, which will be rewritten for it: it
+ * counts for FAR_COST, so that a step is bounded by what it costs. */
+static size_t remove_some(struct mvcc_store *s, size_t records_max)
+{
+    struct mvcc_compaction *c = &s->compaction;
+    struct keyrev r;
+    int64_t last = -NEAR_REVS;
+    size_t removed = 0;
+    for (size_t cost = 0; cost < records_max; removed++) {
+        if (!garbage_take(&c->garbage, &r)) {
+            c->is_collected = false;
+            if (c->is_walk_over) {
+                finish(s);
+            }
+            break;
+        }
+        struct backend_rev rev = {r.main, keyrev_sub(&r), keyrev_is_tombstone(&r)};
+        backend_record_remove(s->opts.backend, rev);
+        cost += r.main - last < NEAR_REVS ? 1 : FAR_COST;
+        last = r.main;
+    }
     return removed;
+}
+
+size_t mvcc_compact_step(struct mvcc_store *s, size_t records_max)
+{
+    if (mvcc_compact_state(s) != MVCC_COMPACT_RUN) {
+        return 0;
+    }
+    struct mvcc_compaction *c = &s->compaction;
+    if (!c->is_collected) {
+        collect(s);
+        if (!c->is_collected) {
+            return 0;
+        }
+        garbage_sort(&c->garbage);
+    }
+    return remove_some(s, records_max);
 }

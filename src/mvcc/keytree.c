@@ -180,22 +180,29 @@ static unsigned child_of(const struct keynode *n, struct slice key)
     return node_bound(n, key, true) - 1;
 }
 
-struct keyrec *keytree_get(const struct keytree *t, struct slice key)
+/* child_of without a look at the shared prefix, which lies in other memory.  Right for every key
+ * that has the prefix; for another the way ends in some leaf, where the key is not found. */
+static unsigned child_guess(const struct keynode *n, struct slice key)
 {
-    struct keynode *n = t->root;
-    for (unsigned h = t->height; h > 0; h--) {
-        n = inner_of(n)->children[child_of(n, key)];
-    }
-    /* Without a look at the shared prefix: a key that is here has its head here. */
     uint32_t head = head_of(key, n->skip);
-    for (unsigned i = heads_bound(n->heads, n->count, head); i < n->count && n->heads[i] == head;
-         i++) {
-        struct keyrec *rec = leaf_of(n)->recs[i];
-        if (slice_equal(keyrec_key(rec), key)) {
-            return rec;
+    unsigned i = n->count <= 1 ? 1 : 1 + heads_bound(n->heads + 1, n->count - 1u, head);
+    while (i < n->count && n->heads[i] == head && slice_compare(key_at(n, i), key) <= 0) {
+        i++;
+    }
+    return i - 1;
+}
+
+/* The position of key in the leaf if it is there, else its count. */
+static unsigned leaf_guess(const struct keynode *n, struct slice key)
+{
+    uint32_t head = head_of(key, n->skip);
+    unsigned i = heads_bound(n->heads, n->count, head);
+    for (; i < n->count && n->heads[i] == head; i++) {
+        if (slice_equal(key_at(n, i), key)) {
+            return i;
         }
     }
-    return NULL;
+    return n->count;
 }
 
 static struct keynode *descend(const struct keytree *t, struct slice key, struct keytree_path *out)
@@ -211,8 +218,28 @@ static struct keynode *descend(const struct keytree *t, struct slice key, struct
     return n;
 }
 
+/* The way of the guesses; NULL says nothing: the key may be there all the same. */
+static struct keyrec *find_guess(const struct keytree *t, struct slice key,
+                                 struct keytree_path *out)
+{
+    struct keynode *n = t->root;
+    for (unsigned i = 0; i < t->height; i++) {
+        unsigned c = child_guess(n, key);
+        out->inner[i] = n;
+        out->child[i] = (uint8_t)c;
+        n = inner_of(n)->children[c];
+    }
+    out->leaf = n;
+    out->at = leaf_guess(n, key);
+    return out->at < n->count ? leaf_of(n)->recs[out->at] : NULL;
+}
+
 struct keyrec *keytree_find(const struct keytree *t, struct slice key, struct keytree_path *out)
 {
+    struct keyrec *found = find_guess(t, key, out);
+    if (found != NULL) {
+        return found;
+    }
     struct keynode *n = descend(t, key, out);
     out->at = node_bound(n, key, false);
     if (out->at < n->count) {
@@ -222,6 +249,12 @@ struct keyrec *keytree_find(const struct keytree *t, struct slice key, struct ke
         }
     }
     return NULL;
+}
+
+struct keyrec *keytree_get(const struct keytree *t, struct slice key)
+{
+    struct keytree_path path;
+    return keytree_find(t, key, &path);
 }
 
 /* To the first record of the next leaf, or NULL. */

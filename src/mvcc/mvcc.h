@@ -36,6 +36,7 @@
 #include "wire/kv.h"
 
 struct lessor;
+struct level_rules;
 struct mvcc_store;
 struct mvcc_values;
 
@@ -62,7 +63,8 @@ struct mvcc_event {
 struct mvcc_options {
     struct backend *backend;
     struct lessor *lessor;
-    unsigned bucket_meta; /* backend's id of the bucket `meta` */
+    unsigned bucket_meta;            /* backend's id of the bucket `meta` */
+    const struct level_rules *rules; /* NULL: those of LEVEL_NEW */
     /* One call a change, in order of revision; may be NULL. */
     void (*on_event)(void *arg, const struct mvcc_event *event);
     void *on_event_arg;
@@ -70,6 +72,8 @@ struct mvcc_options {
 
 /* An empty store at revision 1. */
 struct mvcc_store *mvcc_create(const struct mvcc_options *opts);
+/* The member's level has changed. */
+void mvcc_rules_set(struct mvcc_store *s, const struct level_rules *rules);
 void mvcc_destroy(struct mvcc_store *s);
 
 /* The records of the `key` bucket in order: 0, ERR_END, or an error. Slices live until the next
@@ -200,8 +204,9 @@ struct mvcc_plan {
     int64_t max_mod, min_mod, max_create, min_create;
     int32_t sort_target;
     bool is_descending;
-    bool keys_only;  /* items are made from the index, or were cut out of the value (kv_bytes) */
-    bool cut_values; /* keys_only sorted by VALUE */
+    bool keys_only;   /* items are made from the index, or were cut out of the value (kv_bytes) */
+    bool cut_values;  /* keys_only sorted by VALUE */
+    bool keeps_lease; /* keys_only of 3.5 and 3.6, but for VALUE: see plan_sort.c */
     bool count_only;
     bool is_open_end;
     bool is_count_known;
@@ -284,8 +289,9 @@ size_t mvcc_plan_trailer(const struct mvcc_plan *plan, uint8_t out[MVCC_TRAILER_
  * 0. */
 void mvcc_range_stream_normalize(struct wire_range_req *req);
 
-/* Key and sort options (3.6 rules); stream: RangeStream's additional rules. Pure. */
-MUST_USE int mvcc_range_validate(const struct wire_range_req *req, bool is_stream);
+/* Key and sort options; stream: RangeStream's additional rules. Pure. */
+MUST_USE int mvcc_range_validate(const struct wire_range_req *req, const struct level_rules *rules,
+                                 bool is_stream);
 MUST_USE int mvcc_put_validate(const struct wire_put_req *req);
 MUST_USE int mvcc_delete_validate(const struct wire_delete_req *req);
 
@@ -303,8 +309,9 @@ enum mvcc_compact_state {
 };
 
 enum mvcc_compact_state mvcc_compact_state(const struct mvcc_store *s);
-/* Removes at most about records_max records (default LIMIT_COMPACTION_BATCH); seal afterwards.
- * Returns the number removed. finishedCompactRev is put with the last ones. */
+/* Removes at most records_max records (default LIMIT_COMPACTION_BATCH), fewer when they lie far
+ * apart in the file; seal afterwards. Returns the number removed. finishedCompactRev is put with
+ * the last ones. */
 size_t mvcc_compact_step(struct mvcc_store *s, size_t records_max);
 /* Revision of the newest compaction whose physical part is done (in the open segment), or -1: a
  * client that asked for physical=true waits for this and for the commit. */

@@ -13,16 +13,20 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "mvcc/store.h"
+#include "schema/level.h"
 
 /* ---- validation ---- */
 
-int mvcc_range_validate(const struct wire_range_req *req, bool is_stream)
+int mvcc_range_validate(const struct wire_range_req *req, const struct level_rules *rules,
+                        bool is_stream)
 {
     if (req->key.len == 0) {
         return ERR_RPC_EMPTY_KEY;
     }
-    if (req->sort_order < WIRE_SORT_NONE || req->sort_order > WIRE_SORT_DESCEND ||
-        req->sort_target < WIRE_SORT_KEY || req->sort_target > WIRE_SORT_VALUE) {
+    bool is_order_known = req->sort_order >= WIRE_SORT_NONE && req->sort_order <= WIRE_SORT_DESCEND;
+    /* An unknown target ends 3.5 (client-api 8.1): refused at every level. */
+    if ((!is_order_known && !rules->takes_any_sort_order) || req->sort_target < WIRE_SORT_KEY ||
+        req->sort_target > WIRE_SORT_VALUE) {
         return ERR_RPC_INVALID_SORT_OPTION;
     }
     if (!is_stream) {
@@ -89,28 +93,36 @@ static void sort_set(struct mvcc_plan *p, const struct wire_range_req *req)
     p->sort_target = is_known ? req->sort_target : WIRE_SORT_KEY;
     p->is_descending = is_known && req->sort_order == WIRE_SORT_DESCEND;
     bool is_sorted = p->sort_target != WIRE_SORT_KEY || p->is_descending;
-    p->mode = is_sorted ? MVCC_PLAN_SORTED : MVCC_PLAN_LAZY;
-    p->is_limit_first = is_sorted && req->sort_order == WIRE_SORT_NONE && !has_filters(p);
     p->cut_values = req->keys_only && p->sort_target == WIRE_SORT_VALUE;
     p->keys_only = req->keys_only && !p->cut_values;
+    p->keeps_lease = p->keys_only && p->store->opts.rules->keys_only_keeps_lease;
+    p->mode = is_sorted || p->keeps_lease ? MVCC_PLAN_SORTED : MVCC_PLAN_LAZY;
+    p->is_limit_first = !is_sorted || (req->sort_order == WIRE_SORT_NONE && !has_filters(p));
 }
 
-static void single_build(struct mvcc_plan *p, struct slice key)
+/* False: the lease must be taken out of the value. */
+static bool single_build(struct mvcc_plan *p, struct slice key)
 {
     struct keyrec_state state;
-    p->is_built = true;
-    if (!keyindex_get(&p->store->index, key, p->rev, &state)) {
+    const struct keyrec *rec = keytree_get(&p->store->index.tree, key);
+    if (rec == NULL || !keyrec_state_at(rec, p->rev, &state)) {
+        p->is_built = true;
         plan_totals_set(p);
-        return;
+        return true;
     }
+    if (p->keeps_lease && !plan_is_newest(rec, &state)) {
+        return false;
+    }
+    p->is_built = true;
     p->count = 1;
     if (p->count_only || !passes(p, &state)) {
         plan_totals_set(p);
-        return;
+        return true;
     }
     struct mvcc_item item = {state.main, (uint32_t)state.sub, state.len};
     if (p->keys_only) {
-        item.len = (uint32_t)plan_kv_append(&p->kv_bytes, key, &state);
+        item.len =
+            (uint32_t)plan_kv_append(&p->kv_bytes, key, &state, p->keeps_lease ? rec->lease : 0);
     }
     p->inline_item = item;
     p->items = &p->inline_item;
@@ -120,6 +132,7 @@ static void single_build(struct mvcc_plan *p, struct slice key)
     p->loaded = 1;
     p->kvs_bytes = 1 + varint_len(item.len) + item.len;
     plan_totals_set(p);
+    return true;
 }
 
 static void interval_begin(struct mvcc_plan *p, const struct keyrange *r)
@@ -170,14 +183,13 @@ static int plan_begin(struct mvcc_store *s, const struct wire_range_req *req,
     sort_set(plan, req);
     mvcc_pin_add(s, &plan->pin, rev);
     struct keyrange r = keyrange_make(req->key, req->range_end);
-    if (r.is_single && !plan->cut_values) {
+    if (r.is_single && !plan->cut_values && single_build(plan, req->key)) {
         plan->mode = MVCC_PLAN_SINGLE;
-        single_build(plan, req->key);
         return 0;
     }
     struct buf end = BUF_INIT;
     if (r.is_single) {
-        /* keys_only sorted by VALUE takes the lease out of the value: the interval [key, key\0). */
+        /* keys_only takes the lease out of the value: the interval [key, key\0). */
         buf_append_slice(&end, req->key);
         buf_append_byte(&end, 0);
         r.end = buf_slice(&end);
@@ -218,7 +230,7 @@ static void lazy_take(struct mvcc_plan *p, const struct keyrec *rec, const struc
     bool is_kept = p->items_len < MVCC_REFILL_ITEMS;
     if (p->keys_only) {
         item.len =
-            (uint32_t)(is_kept ? plan_kv_append(&p->kv_bytes, key, s) : plan_kv_size(key, s));
+            (uint32_t)(is_kept ? plan_kv_append(&p->kv_bytes, key, s, 0) : plan_kv_size(key, s));
     }
     p->kvs_bytes += 1 + varint_len(item.len) + item.len;
     if (is_kept) {
@@ -266,7 +278,7 @@ static int build_finish(struct mvcc_plan *p)
     }
     p->more = p->limit > 0 && p->matched > (uint64_t)p->limit;
     if (p->mode == MVCC_PLAN_SORTED) {
-        p->needs_values = p->sort_target == WIRE_SORT_VALUE && plan_rows_count(p) > 0;
+        p->needs_values = plan_rows_need_values(p);
         if (p->needs_values) {
             return 0;
         }
@@ -361,7 +373,7 @@ void plan_load(struct mvcc_plan *plan, uint64_t want)
         }
         struct mvcc_item item = {state.main, (uint32_t)state.sub, state.len};
         if (plan->keys_only) {
-            item.len = (uint32_t)plan_kv_append(&plan->kv_bytes, keyrec_key(rec), &state);
+            item.len = (uint32_t)plan_kv_append(&plan->kv_bytes, keyrec_key(rec), &state, 0);
         }
         plan_items_add(plan, item);
         plan->loaded++;
@@ -381,9 +393,12 @@ int plan_need(struct mvcc_store *s, const struct wire_range_req *req, uint64_t e
 {
     struct wire_range_req r = *req;
     bool by_value = r.sort_target == WIRE_SORT_VALUE;
-    if (r.count_only || (r.keys_only && !by_value)) {
+    /* With its lease, at a revision that an earlier op of the txn may make an old one. */
+    bool keeps_lease = s->opts.rules->keys_only_keeps_lease && r.revision > 0;
+    if (r.count_only || (r.keys_only && !by_value && !keeps_lease)) {
         return 0;
     }
+    r.keys_only = r.keys_only && by_value;
     if (r.limit > 0) {
         r.limit =
             (uint64_t)r.limit > (uint64_t)INT64_MAX - extra - 1 ? 0 : r.limit + (int64_t)extra;

@@ -26,20 +26,21 @@ void plan_items_add(struct mvcc_plan *plan, struct mvcc_item item)
     plan->items[plan->items_len++] = item;
 }
 
-static struct wire_kv key_kv(struct slice key, const struct keyrec_state *s)
+static struct wire_kv key_kv(struct slice key, const struct keyrec_state *s, int64_t lease)
 {
-    return (struct wire_kv){key, s->create_rev, s->main, s->version, SLICE_NULL, 0};
+    return (struct wire_kv){key, s->create_rev, s->main, s->version, SLICE_NULL, lease};
 }
 
 size_t plan_kv_size(struct slice key, const struct keyrec_state *state)
 {
-    struct wire_kv kv = key_kv(key, state);
+    struct wire_kv kv = key_kv(key, state, 0);
     return wire_kv_size(&kv);
 }
 
-size_t plan_kv_append(struct buf *out, struct slice key, const struct keyrec_state *state)
+size_t plan_kv_append(struct buf *out, struct slice key, const struct keyrec_state *state,
+                      int64_t lease)
 {
-    struct wire_kv kv = key_kv(key, state);
+    struct wire_kv kv = key_kv(key, state, lease);
     size_t len = wire_kv_size(&kv);
     wire_kv_encode(&kv, buf_extend(out, len));
     return len;

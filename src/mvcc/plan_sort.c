@@ -4,8 +4,10 @@
  *
  * Design      The walk gives rows (what the index knows of a match); they are sorted, cut to the
  *             limit and become the plan's items.  Ties keep key order (etcd: any order).  By VALUE
- * the caller first brings the values; their sum is bounded, because they must be in memory
- *             together.
+ *             the caller first brings the values; their sum is bounded, because they must be in
+ *             memory together.  The same goes for keys_only at a level that sends leases: the index
+ *             knows only the lease of a key's newest state, so an older state's comes out of its
+ *             value, and such plans are rows also in key order.
  */
 #include <stdlib.h>
 
@@ -21,14 +23,16 @@ struct plan_row {
     uint64_t seq;   /* position in key order */
     struct slice value;
     struct mvcc_item item;
-    size_t kv_at; /* keys_only: in kv */
+    size_t kv_at;  /* keys_only: in kv */
+    bool is_whole; /* item is the stored record: its value is needed */
 };
 
 struct plan_rows {
     struct plan_row *rows;
     size_t len;
     size_t cap;
-    uint64_t value_bytes;
+    size_t whole; /* rows that are */
+    uint64_t whole_bytes;
     struct buf kv;
 };
 
@@ -59,18 +63,28 @@ int plan_rows_add(struct mvcc_plan *plan, const struct keyrec *rec,
                              .item = {state->main, (uint32_t)state->sub, state->len},
                              .kv_at = r->kv.len};
     r->len++;
-    if (plan->keys_only) {
-        row->item.len = (uint32_t)plan_kv_append(&r->kv, keyrec_key(rec), state);
+    row->is_whole =
+        plan->sort_target == WIRE_SORT_VALUE || (plan->keeps_lease && !plan_is_newest(rec, state));
+    if (row->is_whole) {
+        r->whole++;
+        r->whole_bytes += state->len;
+    } else if (plan->keys_only) {
+        int64_t lease = plan->keeps_lease ? rec->lease : 0;
+        row->item.len = (uint32_t)plan_kv_append(&r->kv, keyrec_key(rec), state, lease);
     }
-    r->value_bytes += state->len;
-    bool is_too_much =
-        plan->sort_target == WIRE_SORT_VALUE && r->value_bytes > LIMIT_RESPONSE_BUFFER_BYTES;
-    return is_too_much ? ERR_RPC_RESPONSE_TOO_LARGE : 0;
+    return r->whole_bytes > LIMIT_RESPONSE_BUFFER_BYTES ? ERR_RPC_RESPONSE_TOO_LARGE : 0;
 }
 
-uint64_t plan_rows_count(const struct mvcc_plan *plan)
+bool plan_is_newest(const struct keyrec *rec, const struct keyrec_state *state)
 {
-    return plan->rows == NULL ? 0 : plan->rows->len;
+    struct keyrec_state newest;
+    return keyrec_state_at(rec, KEYINDEX_NEWEST, &newest) && newest.main == state->main &&
+           newest.sub == state->sub;
+}
+
+bool plan_rows_need_values(const struct mvcc_plan *plan)
+{
+    return plan->rows != NULL && plan->rows->whole > 0;
 }
 
 void plan_rows_destroy(struct mvcc_plan *plan)
@@ -126,8 +140,11 @@ static int by_key_down(const void *x, const void *y)
 static void rows_sort(const struct mvcc_plan *p, struct plan_rows *r)
 {
     int (*order)(const void *, const void *) = p->is_descending ? by_number_down : by_number;
+    if (p->sort_target == WIRE_SORT_KEY && !p->is_descending) {
+        return; /* rows for the sake of their leases: in order as they came */
+    }
     if (p->sort_target == WIRE_SORT_KEY) {
-        order = by_key_down; /* ascending is not sorted at all */
+        order = by_key_down;
     } else if (p->sort_target == WIRE_SORT_VALUE) {
         order = p->is_descending ? by_value_down : by_value;
     }
@@ -155,13 +172,14 @@ void plan_rows_finish(struct mvcc_plan *plan)
     plan_rows_destroy(plan);
 }
 
-/* ---- by VALUE ---- */
+/* ---- what only the values tell ---- */
 
 int plan_rows_need(const struct mvcc_plan *plan, struct mvcc_values *v)
 {
     int err = 0;
-    for (size_t i = 0; err == 0 && i < plan_rows_count(plan); i++) {
-        err = values_need(v, plan->rows->rows[i].item.main, plan->rows->rows[i].item.sub);
+    for (size_t i = 0; err == 0 && plan->rows != NULL && i < plan->rows->len; i++) {
+        const struct plan_row *row = &plan->rows->rows[i];
+        err = row->is_whole ? values_need(v, row->item.main, row->item.sub) : 0;
     }
     return err;
 }
@@ -173,7 +191,7 @@ int mvcc_plan_values(struct mvcc_plan *plan, struct mvcc_values *v)
     return err != 0 ? err : values_done(v);
 }
 
-/* keys_only behind a sort by VALUE: the KeyValue without the value, lease kept. */
+/* keys_only: the KeyValue without the value, lease kept. */
 static void row_cut(struct plan_rows *r, struct plan_row *row, struct wire_kv *kv)
 {
     kv->value = SLICE_NULL;
@@ -187,20 +205,24 @@ int mvcc_plan_sort_values(struct mvcc_plan *plan, struct mvcc_values *v)
 {
     ensure(plan->needs_values);
     struct plan_rows *r = plan->rows;
+    bool is_cut = plan->cut_values || plan->keys_only;
     for (size_t i = 0; i < r->len; i++) {
         struct plan_row *row = &r->rows[i];
+        if (!row->is_whole) {
+            continue;
+        }
         struct slice stored = values_at_hand(v, row->item.main, row->item.sub);
         struct wire_kv kv;
         if (stored.len != row->item.len || wire_kv_decode(stored, &kv) != 0) {
             return ERR_CORRUPT;
         }
         row->value = kv.value;
-        if (plan->cut_values) {
+        if (is_cut) {
             row_cut(r, row, &kv);
         }
     }
     plan->needs_values = false;
-    plan->keys_only = plan->cut_values;
+    plan->keys_only = is_cut;
     plan_rows_finish(plan);
     plan_totals_set(plan);
     return plan->body_bytes > LIMIT_RESPONSE_BYTES ? ERR_RPC_RESPONSE_TOO_LARGE : 0;

@@ -6,11 +6,15 @@
 
 #include "base/err.h"
 #include "lease/lessor.h"
+#include "schema/level.h"
 
 struct mvcc_store *mvcc_create(const struct mvcc_options *opts)
 {
     struct mvcc_store *s = mem_zalloc(sizeof(*s));
     s->opts = *opts;
+    if (s->opts.rules == NULL) {
+        s->opts.rules = level_rules(LEVEL_NEW);
+    }
     s->current_rev = 1;
     s->compact_rev = -1;
     s->scheduled_rev = -1;
@@ -19,6 +23,11 @@ struct mvcc_store *mvcc_create(const struct mvcc_options *opts)
     list_init(&s->pins);
     compact_init(s);
     return s;
+}
+
+void mvcc_rules_set(struct mvcc_store *s, const struct level_rules *rules)
+{
+    s->opts.rules = rules;
 }
 
 void mvcc_destroy(struct mvcc_store *s)

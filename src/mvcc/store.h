@@ -5,6 +5,7 @@
 #ifndef MVCC_STORE_H
 #define MVCC_STORE_H
 
+#include "mvcc/garbage.h"
 #include "mvcc/hash.h"
 #include "mvcc/keyindex.h"
 #include "mvcc/mvcc.h"
@@ -16,6 +17,9 @@ struct mvcc_compaction {
     int64_t next;    /* asked for meanwhile, -1: none */
     bool needs_hash; /* not before its hash was taken or given up */
     struct buf key;  /* the walk goes on here */
+    struct garbage garbage;
+    bool is_collected; /* garbage is sorted and being removed */
+    bool is_walk_over; /* nothing comes after it */
 };
 
 struct mvcc_store {
@@ -67,8 +71,10 @@ struct slice values_at_hand(const struct mvcc_values *v, int64_t main, int64_t s
 
 void write_begin(struct mvcc_store *s);
 void write_end(struct mvcc_store *s);
-/* The checks of a put against the present state (3.7 order). */
+/* The checks of a put against the present state; which error is first inside a txn goes by level.
+ */
 MUST_USE int write_put_check(const struct mvcc_store *s, const struct wire_put_req *req);
+MUST_USE int write_txn_put_check(const struct mvcc_store *s, const struct wire_put_req *req);
 /* Appends prev_kv (field) if asked for and body is there, then puts.  Errors: only of value_get
  * before anything is changed, and ERR_RPC_RESPONSE_TOO_LARGE. */
 MUST_USE int write_put(struct mvcc_store *s, const struct wire_put_req *req,
@@ -99,17 +105,21 @@ MUST_USE int plan_need(struct mvcc_store *s, const struct wire_range_req *req, u
 
 MUST_USE int plan_rows_add(struct mvcc_plan *plan, const struct keyrec *rec,
                            const struct keyrec_state *state);
+/* Is what was found the key's newest state, so that rec->lease is its lease? */
+bool plan_is_newest(const struct keyrec *rec, const struct keyrec_state *state);
+/* The order or a lease is only in the values. */
+bool plan_rows_need_values(const struct mvcc_plan *plan);
 /* Sorts by what the index knows, cuts to the limit, makes items[]. */
 void plan_rows_finish(struct mvcc_plan *plan);
 void plan_rows_destroy(struct mvcc_plan *plan);
 MUST_USE int plan_rows_need(const struct mvcc_plan *plan, struct mvcc_values *v);
-uint64_t plan_rows_count(const struct mvcc_plan *plan);
 
 /* ---- plan_send.c ---- */
 
 void plan_items_add(struct mvcc_plan *plan, struct mvcc_item item);
-/* What keys_only sends of a key. */
-size_t plan_kv_append(struct buf *out, struct slice key, const struct keyrec_state *state);
+/* What keys_only sends of a key; lease: 0 = none, or not sent at this level. */
+size_t plan_kv_append(struct buf *out, struct slice key, const struct keyrec_state *state,
+                      int64_t lease);
 size_t plan_kv_size(struct slice key, const struct keyrec_state *state);
 void plan_totals_set(struct mvcc_plan *plan);
 

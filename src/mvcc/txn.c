@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "mvcc/store.h"
+#include "schema/level.h"
 
 enum {
     TAG_HEADER = 0x0a,
@@ -215,20 +216,36 @@ static int range_check(const struct mvcc_store *s, const struct wire_range_req *
     return req->revision < s->compact_rev ? ERR_RPC_COMPACTED : 0;
 }
 
-static int path_check(struct run *r, const struct wire_txn_req *req)
+enum check { CHECK_PUTS = 1, CHECK_RANGES = 2 };
+
+static int ops_check(struct run *r, const struct wire_txn_req *req, unsigned what)
 {
     struct ops ops = ops_of(req, path_take(r));
     int err = 0;
     for (size_t i = 0; err == 0 && i < ops.count; i++) {
         const struct wire_op *op = &ops.ops[i];
-        switch (op->kind) {
-        case WIRE_OP_RANGE: err = range_check(r->store, &op->range); break;
-        case WIRE_OP_PUT: err = write_put_check(r->store, &op->put); break;
-        case WIRE_OP_TXN: err = path_check(r, op->txn); break;
-        case WIRE_OP_DELETE:
-        case WIRE_OP_NONE: break;
+        if (op->kind == WIRE_OP_TXN) {
+            err = ops_check(r, op->txn, what);
+        } else if (op->kind == WIRE_OP_RANGE && (what & CHECK_RANGES) != 0) {
+            err = range_check(r->store, &op->range);
+        } else if (op->kind == WIRE_OP_PUT && (what & CHECK_PUTS) != 0) {
+            err = write_txn_put_check(r->store, &op->put);
         }
     }
+    return err;
+}
+
+/* From the start of the path; leaves it there. */
+static int path_check(struct run *r, const struct wire_txn_req *req)
+{
+    int err = 0;
+    r->path_at = 0;
+    if (r->store->opts.rules->txn_puts_first) {
+        err = ops_check(r, req, CHECK_PUTS);
+        r->path_at = 0;
+    }
+    err = err != 0 ? err : ops_check(r, req, CHECK_PUTS | CHECK_RANGES);
+    r->path_at = 0;
     return err;
 }
 
@@ -281,7 +298,6 @@ int mvcc_prefetch_txn(struct mvcc_store *s, const struct wire_txn_req *req, bool
     if (path_check(&r, req) != 0) {
         return 0; /* execution fails in the same way */
     }
-    r.path_at = 0;
     err = path_need(&r, req);
     return err != 0 ? err : values_done(v);
 }
@@ -463,7 +479,6 @@ int mvcc_apply_txn(struct mvcc_store *s, const struct wire_txn_req *req, struct 
     if (err != 0) {
         return err;
     }
-    r.path_at = 0;
     write_begin(s);
     err = path_run(&r, req);
     ensure(err != ERR_COLD || s->txn_sub == 0);

@@ -15,8 +15,8 @@
 #include "mvcc/mvcc.h"
 
 /* Steps 2-5 of client-api 2.1.5.  scratch: memory for the overlap rules. */
-MUST_USE int mvcc_txn_validate(const struct wire_txn_req *req, size_t ops_max,
-                               struct arena *scratch);
+MUST_USE int mvcc_txn_validate(const struct wire_txn_req *req, const struct level_rules *rules,
+                               size_t ops_max, struct arena *scratch);
 /* Every top-level op of both branches is a range: does not go through raft. */
 bool mvcc_txn_is_read_only(const struct wire_txn_req *req);
 /* All ranges are serializable (also true without any op): no ReadIndex round. */

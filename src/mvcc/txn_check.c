@@ -18,18 +18,20 @@
 
 /* ---- the ops one by one ---- */
 
-static int op_validate(const struct wire_op *op, size_t ops_max);
+static int op_validate(const struct wire_op *op, const struct level_rules *rules, size_t ops_max);
 
-static int ops_validate(const struct wire_op *ops, size_t count, size_t ops_max)
+static int ops_validate(const struct wire_op *ops, size_t count, const struct level_rules *rules,
+                        size_t ops_max)
 {
     int err = 0;
     for (size_t i = 0; err == 0 && i < count; i++) {
-        err = op_validate(&ops[i], ops_max);
+        err = op_validate(&ops[i], rules, ops_max);
     }
     return err;
 }
 
-static int level_validate(const struct wire_txn_req *req, size_t ops_max)
+static int level_validate(const struct wire_txn_req *req, const struct level_rules *rules,
+                          size_t ops_max)
 {
     size_t ops = req->compare_count;
     ops = ops < req->success_count ? req->success_count : ops;
@@ -42,17 +44,17 @@ static int level_validate(const struct wire_txn_req *req, size_t ops_max)
             return ERR_RPC_EMPTY_KEY;
         }
     }
-    int err = ops_validate(req->success, req->success_count, ops_max - ops);
-    return err != 0 ? err : ops_validate(req->failure, req->failure_count, ops_max - ops);
+    int err = ops_validate(req->success, req->success_count, rules, ops_max - ops);
+    return err != 0 ? err : ops_validate(req->failure, req->failure_count, rules, ops_max - ops);
 }
 
-static int op_validate(const struct wire_op *op, size_t ops_max)
+static int op_validate(const struct wire_op *op, const struct level_rules *rules, size_t ops_max)
 {
     switch (op->kind) {
-    case WIRE_OP_RANGE: return mvcc_range_validate(&op->range, false);
+    case WIRE_OP_RANGE: return mvcc_range_validate(&op->range, rules, false);
     case WIRE_OP_PUT: return mvcc_put_validate(&op->put);
     case WIRE_OP_DELETE: return mvcc_delete_validate(&op->del);
-    case WIRE_OP_TXN: return level_validate(op->txn, ops_max);
+    case WIRE_OP_TXN: return level_validate(op->txn, rules, ops_max);
     case WIRE_OP_NONE: break;
     }
     return ERR_RPC_KEY_NOT_FOUND;
@@ -296,9 +298,10 @@ static int ops_overlap(const struct wire_op *ops, size_t count, struct arena *sc
     return 0;
 }
 
-int mvcc_txn_validate(const struct wire_txn_req *req, size_t ops_max, struct arena *scratch)
+int mvcc_txn_validate(const struct wire_txn_req *req, const struct level_rules *rules,
+                      size_t ops_max, struct arena *scratch)
 {
-    int err = level_validate(req, ops_max);
+    int err = level_validate(req, rules, ops_max);
     err = err != 0 ? err : ops_overlap(req->success, req->success_count, scratch);
     return err != 0 ? err : ops_overlap(req->failure, req->failure_count, scratch);
 }

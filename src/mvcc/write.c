@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "lease/lessor.h"
 #include "mvcc/store.h"
+#include "schema/level.h"
 
 enum { FIELD_PREV_KV = 2, FIELD_DELETED = 2, FIELD_PREV_KVS = 3 };
 
@@ -122,17 +123,30 @@ static bool needs_old_value(const struct wire_put_req *req, bool has_waiter)
     return req->ignore_value || (req->prev_kv && has_waiter);
 }
 
+static int lease_check(const struct mvcc_store *s, const struct wire_put_req *req)
+{
+    bool is_missing = req->lease != 0 && !lessor_has(s->opts.lessor, req->lease);
+    return is_missing ? ERR_RPC_LEASE_NOT_FOUND : 0;
+}
+
+static int key_check(const struct mvcc_store *s, const struct wire_put_req *req)
+{
+    struct keyrec_state state;
+    bool is_missing = (req->ignore_value || req->ignore_lease) &&
+                      !keyindex_get(&s->index, req->key, KEYINDEX_NEWEST, &state);
+    return is_missing ? ERR_RPC_KEY_NOT_FOUND : 0;
+}
+
 int write_put_check(const struct mvcc_store *s, const struct wire_put_req *req)
 {
-    if (req->lease != 0 && !lessor_has(s->opts.lessor, req->lease)) {
-        return ERR_RPC_LEASE_NOT_FOUND;
-    }
-    struct keyrec_state state;
-    if ((req->ignore_value || req->ignore_lease) &&
-        !keyindex_get(&s->index, req->key, KEYINDEX_NEWEST, &state)) {
-        return ERR_RPC_KEY_NOT_FOUND;
-    }
-    return 0;
+    int err = lease_check(s, req);
+    return err != 0 ? err : key_check(s, req);
+}
+
+int write_txn_put_check(const struct mvcc_store *s, const struct wire_put_req *req)
+{
+    int err = s->opts.rules->txn_key_before_lease ? key_check(s, req) : 0;
+    return err != 0 ? err : write_put_check(s, req);
 }
 
 static size_t field_size(size_t len)

@@ -55,6 +55,20 @@ static int file_read_at(struct env_file *f, void *dst, size_t len, uint64_t off,
     return 0;
 }
 
+/* One call: what it does not give at once is cold, be it the device, a short count or the end. */
+static int file_read_now(struct env_file *f, void *dst, size_t len, uint64_t off, size_t *out_n)
+{
+#ifdef RWF_NOWAIT
+    struct iovec iov = {dst, len};
+    if (preadv2(file_of(f)->fd, &iov, 1, (off_t)off, RWF_NOWAIT) == (ssize_t)len) {
+        *out_n = len;
+        return 0;
+    }
+#endif
+    (void)f, (void)dst, (void)len, (void)off, (void)out_n;
+    return ERR_COLD;
+}
+
 /* Takes n written bytes off the front of iov; returns how many of its elements are through. */
 static size_t iov_advance(struct iovec *iov, size_t count, size_t n)
 {
@@ -204,6 +218,7 @@ static void file_close(struct env_file *f)
 
 static const struct env_file_ops file_ops = {
     .read_at = file_read_at,
+    .read_now = file_read_now,
     .write_at = file_write_at,
     .sync_data = file_sync_data,
     .sync = file_sync,
@@ -223,6 +238,7 @@ static int open_flags(unsigned flags)
     out |= (flags & ENV_OPEN_CREATE) != 0 ? O_CREAT : 0;
     out |= (flags & ENV_OPEN_EXCL) != 0 ? O_EXCL : 0;
     out |= (flags & ENV_OPEN_TRUNC) != 0 ? O_TRUNC : 0;
+    out |= (flags & ENV_OPEN_DIRECT) != 0 ? O_DIRECT : 0;
     return out | O_CLOEXEC;
 }
 
@@ -239,6 +255,9 @@ static int disk_open(struct env_disk *d, const char *path, unsigned flags, uint3
                      struct env_file **out)
 {
     int fd = open_again(path, open_flags(flags), mode);
+    if (fd < 0 && errno == EINVAL && (flags & ENV_OPEN_DIRECT) != 0) {
+        fd = open_again(path, open_flags(flags & ~(unsigned)ENV_OPEN_DIRECT), mode);
+    }
     if (fd < 0) {
         return os_fail();
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "raft/state.h"
 
+enum { LOG_BOUND_ALONE_DIVISOR = 8 };
+
 static void catch_up_members(struct raft *r);
 
 enum raft_changer_error raft_members_restore(const struct raft *r, const struct raft_conf_state *cs,
@@ -41,9 +43,18 @@ void raft_conf_state(const struct raft *r, struct raft_conf_state *out_conf)
     *out_conf = r->tracker.members.conf;
 }
 
+/* Alone, nobody is ever sent an old entry: memory only holds what is not applied. */
+static void log_bound_set(struct raft *r)
+{
+    const struct raft_members *m = &r->tracker.members;
+    bool is_alone = m->count == 1 && m->list[0].id == r->config.id;
+    r->log.bytes_max = r->config.log_bytes_max / (is_alone ? LOG_BOUND_ALONE_DIVISOR : 1);
+}
+
 void raft_switch_config(struct raft *r, const struct raft_members *members)
 {
     raft_tracker_replace(&r->tracker, members);
+    log_bound_set(r);
     RAFT_TRACE(&r->tracer, RAFT_TRACE_CONFIG, r->config.id);
     const struct raft_progress *self = raft_members_get(&r->tracker.members, r->config.id);
     r->is_learner = self != NULL && self->is_learner;

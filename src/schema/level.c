@@ -18,6 +18,11 @@ static const struct level_rules RULES[] = {
         .message_has_snapshot = true,
         .start_needs_snap_file = true,
         .peers_take_v2_entries = true,
+        .empty_end_is_open = true,
+        .takes_any_sort_order = true,
+        .keys_only_keeps_lease = true,
+        .txn_puts_first = true,
+        .txn_key_before_lease = true,
     },
     {
         .level = LEVEL_3_6,
@@ -29,6 +34,12 @@ static const struct level_rules RULES[] = {
         .start_needs_snap_file = true,
         .peers_take_v2_entries = true,
         .version_has_storage = true,
+        .empty_end_is_open = true,
+        .status_has_quota = true,
+        .hash_kv_has_rev = true,
+        .takes_any_alarm = true,
+        .keys_only_keeps_lease = true,
+        .txn_key_before_lease = true,
     },
     {
         .level = LEVEL_3_7,
@@ -37,6 +48,9 @@ static const struct level_rules RULES[] = {
         .emission = RAFTPB_SPARSE,
         .writes_storage_version = true,
         .version_has_storage = true,
+        .status_has_quota = true,
+        .hash_kv_has_rev = true,
+        .takes_any_alarm = true,
     },
 };
 

@@ -51,6 +51,15 @@ struct level_rules {
     bool start_needs_snap_file;  /* etcd of this level reads `.snap` and v2 JSON at start */
     bool peers_take_v2_entries;  /* 3.7 dies of a v2 Request in the log */
     bool version_has_storage;    /* /version has the key "storage" */
+    bool empty_end_is_open;      /* a read whose range_end came empty goes to the end of the keys */
+    bool status_has_quota;       /* Status: dbSizeQuota and downgradeInfo, from 3.6 on */
+    bool hash_kv_has_rev;        /* HashKV: hash_revision, from 3.6 on */
+    bool takes_any_alarm;        /* an unknown alarm type is stored; it would end 3.5 */
+    bool takes_any_sort_order;   /* an unknown sort_order is key order: 3.5 */
+    bool keys_only_keeps_lease;  /* 3.5, 3.6 */
+    bool txn_puts_first;         /* the precheck of a Txn: all puts, then all ranges: 3.5 */
+    bool
+        txn_key_before_lease; /* of a put in that: key not found before lease not found: 3.5, 3.6 */
 };
 
 const struct level_rules *level_rules(enum level level);

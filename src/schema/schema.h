@@ -155,6 +155,8 @@ void schema_delete_role(struct backend *b, struct slice name);
 void schema_put_member(struct backend *b, uint64_t id, struct slice json);
 /* Deletes it from members and marks it in members_removed. */
 void schema_remove_member(struct backend *b, uint64_t id);
+/* As if it had never been there, neither as a member nor as a removed one. */
+void schema_forget_member(struct backend *b, uint64_t id);
 
 /* ---- the same straight into a bolt write tx: tools (restore, migrate) ---- */
 

@@ -180,6 +180,14 @@ void schema_remove_member(struct backend *b, uint64_t id)
     backend_put(b, SCHEMA_MEMBERS_REMOVED, slice_make(key, n), SLICE_LIT("removed"));
 }
 
+void schema_forget_member(struct backend *b, uint64_t id)
+{
+    char key[SCHEMA_ID_KEY_MAX];
+    size_t n = schema_id_key(id, key);
+    backend_delete(b, SCHEMA_MEMBERS, slice_make(key, n));
+    backend_delete(b, SCHEMA_MEMBERS_REMOVED, slice_make(key, n));
+}
+
 /* ---- tools ---- */
 
 int schema_tx_buckets(struct bolt_tx *tx)

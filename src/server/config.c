@@ -361,6 +361,11 @@ int config_check(const struct flags *f, struct buf *error)
     if (err == 0) {
         err = check_refused(f, error);
     }
+    if (err == 0 && flag_uint(f, FLAG_ID_NET_THREADS) > SERVER_NET_THREADS_MAX) {
+        buf_printf(error, "--net-threads=%llu: at most %d",
+                   (unsigned long long)flag_uint(f, FLAG_ID_NET_THREADS), SERVER_NET_THREADS_MAX);
+        err = ERR_INVALID;
+    }
     return err;
 }
 
@@ -585,6 +590,7 @@ int config_make(struct flags *f, const char *default_host, struct config *out, s
     urls_of(&out->listen_peer, &s->peer_urls);
     uint64_t streams = flag_uint(f, FLAG_ID_MAX_CONCURRENT_STREAMS);
     s->max_concurrent_streams = streams >= UINT32_MAX ? 0 : (uint32_t)streams;
+    s->net_threads = (uint32_t)flag_uint(f, FLAG_ID_NET_THREADS);
     s->ping_min_ms = flag_ms(f, FLAG_ID_GRPC_KEEPALIVE_MIN_TIME);
     s->ping_interval_ms = flag_ms(f, FLAG_ID_GRPC_KEEPALIVE_INTERVAL);
     s->ping_timeout_ms = flag_ms(f, FLAG_ID_GRPC_KEEPALIVE_TIMEOUT);

@@ -127,8 +127,7 @@ static void on_version(void *arg, const struct peer_answer *answer)
     struct server_version_ask *a = arg;
     struct member_versions v;
     a->ask = NULL;
-    if (answer->err == 0 && answer->status == 200 &&
-        member_versions_parse(answer->body, &v) == 0) {
+    if (answer->err == 0 && answer->status == 200 && member_versions_parse(answer->body, &v) == 0) {
         struct semver said;
         if (semver_parse(slice_cstr(v.server), &said) == 0) {
             a->version.version = said;
@@ -297,8 +296,8 @@ static const struct peer_pages pages = {
 
 /* ---- life ---- */
 
-void server_peers_open(struct server_peers *p, const struct server_config *config,
-                       struct env *env, struct driver *driver)
+void server_peers_open(struct server_peers *p, const struct server_config *config, struct env *env,
+                       struct driver *driver)
 {
     struct core *core = driver_core(driver);
     static const struct strs none = {NULL, 0};

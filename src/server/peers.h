@@ -50,10 +50,9 @@ struct server_peers {
     void *arg;
 };
 
-
 /* The driver is open.  Nothing is sent or taken before the listeners are. */
-void server_peers_open(struct server_peers *p, const struct server_config *config,
-                       struct env *env, struct driver *driver);
+void server_peers_open(struct server_peers *p, const struct server_config *config, struct env *env,
+                       struct driver *driver);
 /* Takes ownership of nothing; the service answers the pages from now on. */
 void server_peers_serve(struct server_peers *p, struct service *service);
 /* No question is asked any more; peers are still served. */

@@ -406,7 +406,10 @@ static void on_removed(void *arg)
 static int open_driver(struct server *s, char *text)
 {
     struct driver_config dc = s->config.driver;
+    struct server_resolver resolver;
+    server_resolver_init(&resolver, s->env);
     dc.env = s->env;
+    dc.resolver = &resolver.base; /* used by driver_open only */
     dc.on_ready = on_ready;
     dc.on_fatal = on_fatal;
     dc.on_stopped = on_driver_stopped;
@@ -433,9 +436,7 @@ static void make_rpc(struct server *s)
         .compact_hash_check_ms = s->config.compact_hash_check_ms,
     };
     s->service = service_create(&so);
-    struct gateway_options go = {.driver = s->driver,
-                                 .service = s->service,
-                                 .metrics = s->metrics};
+    struct gateway_options go = {.driver = s->driver, .service = s->service, .metrics = s->metrics};
     s->gateway = gateway_create(&go);
     struct grpc_server_options gso = {
         .recv_bytes_max = dc->request_bytes_max + LIMIT_GRPC_OVERHEAD_BYTES,
@@ -473,7 +474,10 @@ int server_create(struct env *env, const struct server_config *config,
     make_rpc(s);
     server_peers_serve(&s->peers, s->service);
     server_metrics_init(s);
-    err = listen_all(s, text);
+    err = server_net_start(s, text);
+    if (err == 0) {
+        err = listen_all(s, text);
+    }
     if (err != 0) {
         close_listeners(s);
         server_destroy(s);
@@ -489,6 +493,7 @@ int server_create(struct env *env, const struct server_config *config,
 
 void server_destroy(struct server *s)
 {
+    server_net_stop(s);
     rpc_server_destroy(s->rpc);
     grpc_server_destroy(s->grpc);
     gateway_destroy(s->gateway);

@@ -75,6 +75,8 @@ struct wire_header service_header(const struct service *s, int64_t rev);
 void service_answer(struct service_call *sc);
 /* "3.7.0", or empty where this level has none. */
 struct slice service_storage_version(const struct service *s, char text[SEMVER_TEXT_MAX]);
+/* Of the level that the member has now. */
+const struct level_rules *service_rules(const struct service *s);
 /* scratch, empty. */
 struct buf *service_scratch(struct service *s);
 

@@ -4,6 +4,11 @@
  *
  * Order of checks as etcd: quota before validation (2.0.1), then the request's own rules, then
  * raft.
+ *
+ * What goes into the log is the client's bytes, if they are what etcd would have written.  etcd
+ * encodes every request anew, so its members never meet other forms there, and up to 3.6 they read
+ * some of them otherwise than 3.7 and we do: a range_end that is there but empty is an open end, a
+ * oneof in pieces does not merge, a known field of a wrong type ends the process.
  */
 #include "base/limits.h"
 #include "service/internal.h"
@@ -45,7 +50,13 @@ static void put_on_message(struct grpc_call *call, struct slice msg)
         service_refuse(call, err);
         return;
     }
+    struct buf plain = BUF_INIT;
+    if (wire_put_req_size_min(&put) != msg.len) {
+        wire_put_req_encode(&plain, &put);
+        msg = buf_slice(&plain);
+    }
     propose(call, WIRE_INTERNAL_PUT, msg, cost, false);
+    buf_deinit(&plain);
 }
 
 static void delete_on_message(struct grpc_call *call, struct slice msg)
@@ -61,7 +72,13 @@ static void delete_on_message(struct grpc_call *call, struct slice msg)
         service_refuse(call, err);
         return;
     }
+    struct buf plain = BUF_INIT;
+    if (wire_delete_req_size_min(&del) != msg.len) {
+        wire_delete_req_encode(&plain, &del);
+        msg = buf_slice(&plain);
+    }
     propose(call, WIRE_INTERNAL_DELETE_RANGE, msg, 0, false);
+    buf_deinit(&plain);
 }
 
 static void compact_on_message(struct grpc_call *call, struct slice msg)
@@ -72,13 +89,42 @@ static void compact_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
+    struct buf plain = BUF_INIT;
+    if (wire_compaction_req_size_min(&c) != msg.len) {
+        wire_compaction_req_encode(&plain, &c);
+        msg = buf_slice(&plain);
+    }
     propose(call, WIRE_INTERNAL_COMPACTION, msg, 0, c.physical);
+    buf_deinit(&plain);
+}
+
+/* ---- reads that do not go through the log: etcd up to 3.6 sees the client's form ---- */
+
+static void open_empty_end(const struct service_call *sc, struct slice *range_end)
+{
+    if (wire_came_empty(*range_end) && service_rules(sc->service)->empty_end_is_open) {
+        *range_end = slice_make("", 1); /* one zero byte */
+    }
+}
+
+static void open_empty_ends(const struct service_call *sc, struct wire_op *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i].kind == WIRE_OP_RANGE) {
+            open_empty_end(sc, &ops[i].range.range_end);
+        }
+    }
 }
 
 /* ---- txn ---- */
 
 static void txn_read(struct service_call *sc)
 {
+    for (size_t i = 0; i < sc->txn.compare_count; i++) {
+        open_empty_end(sc, &sc->txn.compares[i].range_end);
+    }
+    open_empty_ends(sc, sc->txn.success, sc->txn.success_count);
+    open_empty_ends(sc, sc->txn.failure, sc->txn.failure_count);
     sc->req.kind = CORE_TXN_READ;
     sc->req.txn = &sc->txn;
     sc->req.is_serializable = mvcc_txn_is_serializable(&sc->txn);
@@ -87,10 +133,16 @@ static void txn_read(struct service_call *sc)
 
 static void txn_write(struct service_call *sc, struct slice msg, uint64_t cost)
 {
+    struct buf plain = BUF_INIT;
+    if (wire_txn_req_size_min(&sc->txn) != msg.len) {
+        wire_txn_req_encode(&plain, &sc->txn);
+        msg = buf_slice(&plain);
+    }
     sc->req.which = WIRE_INTERNAL_TXN;
     sc->req.body = msg;
     sc->req.quota_cost = cost;
     service_call_submit(sc);
+    buf_deinit(&plain);
 }
 
 static void txn_on_message(struct grpc_call *call, struct slice msg)
@@ -109,7 +161,8 @@ static void txn_on_message(struct grpc_call *call, struct slice msg)
         return;
     }
     uint64_t cost = apply_txn_cost(&sc->txn);
-    err = quota_first(s, cost, mvcc_txn_validate(&sc->txn, s->o.txn_ops_max, &sc->arena));
+    err = quota_first(s, cost,
+                      mvcc_txn_validate(&sc->txn, service_rules(s), s->o.txn_ops_max, &sc->arena));
     if (err != 0) {
         service_refuse(call, err);
         service_call_end(sc);
@@ -132,16 +185,16 @@ static void range_start(struct grpc_call *call, struct slice msg, bool is_stream
         service_call_end(sc);
         return;
     }
-    err = mvcc_range_validate(&sc->range, is_stream);
+    err = mvcc_range_validate(&sc->range, service_rules(sc->service), is_stream);
     if (err != 0) {
         service_refuse(call, err);
         service_call_end(sc);
         return;
     }
-    if (is_stream) {
-        /* Traps of client-api 2.1.2: the target is ignored, a negative revision is the current. */
-        sc->range.sort_target = WIRE_SORT_KEY;
-        sc->range.revision = sc->range.revision < 0 ? 0 : sc->range.revision;
+    if (!is_stream) {
+        open_empty_end(sc, &sc->range.range_end);
+    } else {
+        mvcc_range_stream_normalize(&sc->range); /* traps of client-api 2.1.2 */
     }
     sc->req.range = &sc->range;
     sc->req.plan = &sc->plan;

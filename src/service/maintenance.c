@@ -2,7 +2,6 @@
  *
  * service/maintenance: etcdserverpb.Maintenance (client-api 2.5), but for Snapshot (snapshot.c).
  */
-#include <stdio.h>
 
 #include "service/internal.h"
 
@@ -28,10 +27,18 @@ enum status_field {
     STATUS_DOWNGRADE = 13,
 };
 
-static const char *alarm_name(int32_t type)
+/* The text form of an AlarmMember: what is zero is left out, an unknown type is a number. */
+static void alarm_text(struct schema_alarm alarm, struct buf *out)
 {
     static const char *const names[] = {"NONE", "NOSPACE", "CORRUPT"};
-    return type >= 0 && (size_t)type < ARRAY_LEN(names) ? names[type] : "UNKNOWN";
+    if (alarm.member_id != 0) {
+        buf_printf(out, "memberID:%llu ", (unsigned long long)alarm.member_id);
+    }
+    if (alarm.type > 0 && (size_t)alarm.type < ARRAY_LEN(names)) {
+        buf_printf(out, "alarm:%s ", names[alarm.type]);
+    } else if (alarm.type != 0) {
+        buf_printf(out, "alarm:%d ", alarm.type);
+    }
 }
 
 static void status_errors(struct service *s, const struct core_status *st, struct buf *out)
@@ -41,23 +48,22 @@ static void status_errors(struct service *s, const struct core_status *st, struc
         wire_append_bytes(out, STATUS_ERRORS, slice_cstr(err_text(ERR_RPC_NO_LEADER)));
     }
     for (size_t i = 0; i < apply_alarm_count(a); i++) {
-        struct schema_alarm alarm = apply_alarm_at(a, i);
-        char text[96];
-        (void)snprintf(text, sizeof(text), "memberID:%llu alarm:%s%s",
-                       (unsigned long long)alarm.member_id, alarm_name(alarm.type),
-                       st->level < LEVEL_3_7 ? " " : ""); /* as each release writes a message */
-        wire_append_bytes(out, STATUS_ERRORS, slice_cstr(text));
+        struct buf text = BUF_INIT;
+        alarm_text(apply_alarm_at(a, i), &text);
+        if (st->level >= LEVEL_3_7 && text.len > 0) {
+            text.len--; /* each release writes a message in its own way */
+        }
+        wire_append_bytes(out, STATUS_ERRORS, buf_slice(&text));
+        buf_deinit(&text);
     }
 }
 
 /* What 3.6 added. */
 static void status_since_3_6(struct service *s, const struct core_status *st, struct buf *out)
 {
-    char storage[SEMVER_TEXT_MAX];
     struct schema_downgrade job = core_downgrade(s->core);
     struct buf info = BUF_INIT;
-    wire_append_bytes(out, STATUS_STORAGE_VERSION, service_storage_version(s, storage));
-    wire_append_u64(out, STATUS_QUOTA, (uint64_t)st->quota);
+    wire_append_u64(out, STATUS_QUOTA, (uint64_t)st->quota); /* negative: none, as it was given */
     wire_append_u64(&info, 1, job.enabled);
     wire_append_bytes(&info, 2, slice_cstr(job.target));
     wire_append_message(out, STATUS_DOWNGRADE, buf_slice(&info));
@@ -73,7 +79,8 @@ static void status_on_message(struct grpc_call *call, struct slice msg)
     struct wire_header h = service_header(s, st.rev);
     struct buf *out = service_scratch(s);
     wire_append_header(out, &h);
-    wire_append_bytes(out, STATUS_VERSION, slice_cstr(level_rules(st.level)->server_version));
+    const struct level_rules *rules = service_rules(s);
+    wire_append_bytes(out, STATUS_VERSION, slice_cstr(rules->server_version));
     wire_append_u64(out, STATUS_DB_SIZE, st.db_size);
     wire_append_u64(out, STATUS_LEADER, st.leader);
     wire_append_u64(out, STATUS_RAFT_INDEX, st.committed);
@@ -82,7 +89,9 @@ static void status_on_message(struct grpc_call *call, struct slice msg)
     status_errors(s, &st, out);
     wire_append_u64(out, STATUS_IN_USE, st.db_size_in_use);
     wire_append_u64(out, STATUS_IS_LEARNER, st.raft.is_learner);
-    if (st.level >= LEVEL_3_6) {
+    char storage[SEMVER_TEXT_MAX];
+    wire_append_bytes(out, STATUS_STORAGE_VERSION, service_storage_version(s, storage));
+    if (rules->status_has_quota) {
         status_since_3_6(s, &st, out);
     }
     grpc_call_finish_unary(call, buf_slice(out));
@@ -96,7 +105,9 @@ static void hash_reply(struct service_call *sc)
         wire_append_u64(&sc->response, 2, sc->req.hash.hash);
         if (sc->req.kind == CORE_HASH_KV) {
             wire_append_u64(&sc->response, 3, (uint64_t)sc->req.hash.compact_rev);
-            wire_append_u64(&sc->response, 4, (uint64_t)sc->req.hash.rev);
+            if (service_rules(sc->service)->hash_kv_has_rev) {
+                wire_append_u64(&sc->response, 4, (uint64_t)sc->req.hash.rev);
+            }
         }
     }
     service_answer(sc);
@@ -123,26 +134,42 @@ static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
 
 /* ---- Alarm ---- */
 
-/* Unknown actions and types end etcd (client-api 8.1): refused here. */
-static int alarm_validate(struct slice msg)
+enum { ALARM_ACTIVATE = 1, ALARM_ACTION_MAX = 2 };
+
+struct alarm_req {
+    uint64_t action;
+    uint64_t member_id;
+    uint64_t type;
+};
+
+/* Unknown actions end etcd, unknown types end 3.5 (client-api 8.1): refused here. */
+static int alarm_take(const struct service *s, struct slice msg, struct alarm_req *a)
 {
-    uint64_t action, type;
-    int err = service_number_of(msg, 1, &action);
+    int err = service_number_of(msg, 1, &a->action);
     if (err == 0) {
-        err = service_number_of(msg, 3, &type);
+        err = service_number_of(msg, 2, &a->member_id);
+    }
+    if (err == 0) {
+        err = service_number_of(msg, 3, &a->type);
     }
     if (err != 0) {
         return err;
     }
-    if (action > 2) {
+    /* Enums are cut to 32 bits. */
+    if ((uint32_t)a->action > ALARM_ACTION_MAX) {
         return ERR_RPC_ALARM_ACTION;
     }
-    return action == 1 && type > SCHEMA_ALARM_CORRUPT ? ERR_RPC_ALARM_TYPE : 0;
+    bool is_known = (uint32_t)a->type <= SCHEMA_ALARM_CORRUPT;
+    /* The cluster's version: below 3.6 other members may be of 3.5. */
+    bool takes_any = service_rules(s)->takes_any_alarm &&
+                     semver_compare(core_cluster_version(s->core), (struct semver){3, 6, 0}) >= 0;
+    return (uint32_t)a->action == ALARM_ACTIVATE && !is_known && !takes_any ? ERR_RPC_ALARM_TYPE : 0;
 }
 
 static void alarm_on_message(struct grpc_call *call, struct slice msg)
 {
-    int err = alarm_validate(msg);
+    struct alarm_req a;
+    int err = alarm_take(service_of(call), msg, &a);
     if (err_is_rpc(err)) {
         service_refuse(call, err);
         return;
@@ -151,11 +178,17 @@ static void alarm_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
+    /* Encoded anew, as etcd does: see kv.c. */
+    struct buf body = BUF_INIT;
+    wire_append_u64(&body, 1, a.action);
+    wire_append_u64(&body, 2, a.member_id);
+    wire_append_u64(&body, 3, a.type);
     struct service_call *sc =
         service_call_begin(service_of(call), call, CORE_PROPOSE, service_answer);
     sc->req.which = WIRE_INTERNAL_ALARM;
-    sc->req.body = msg;
-    service_call_submit(sc);
+    sc->req.body = buf_slice(&body);
+    service_call_submit(sc); /* copies the body */
+    buf_deinit(&body);
 }
 
 /* ---- Defragment ---- */

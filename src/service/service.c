@@ -216,6 +216,11 @@ struct slice service_storage_version(const struct service *s, char text[SEMVER_T
     return slice_cstr(text);
 }
 
+const struct level_rules *service_rules(const struct service *s)
+{
+    return level_rules(core_level(s->core));
+}
+
 struct buf *service_scratch(struct service *s)
 {
     if (s->scratch.cap > 4 * SERVICE_INLINE_BYTES) {

@@ -16,6 +16,7 @@
 
 #include "core/driver.h"
 #include "grpc/grpc.h"
+#include "schema/level.h"
 
 struct service;
 

@@ -431,11 +431,13 @@ int snap_db_commit(struct snap_db_writer *w, raft_index index)
     int err = w->err != 0 ? w->err : w->file->ops->sync(w->file);
     w->file->ops->close(w->file);
     char *path = snap_db_path(w->dir, index);
-    if (err != 0 || env_exists(w->disk, path)) {
+    bool must_move = err == 0 && !env_exists(w->disk, path);
+    int move_err = must_move ? w->disk->ops->rename(w->disk, w->tmp_path, path) : 0;
+    if (!must_move || move_err != 0) {
         (void)w->disk->ops->unlink(w->disk, w->tmp_path);
-    } else {
-        err = w->disk->ops->rename(w->disk, w->tmp_path, path);
-        err = err == 0 ? w->disk->ops->sync_dir(w->disk, w->dir) : err;
+    }
+    if (must_move) {
+        err = move_err != 0 ? move_err : w->disk->ops->sync_dir(w->disk, w->dir);
     }
     if (err == 0) {
         log_info("saved database snapshot to disk", LOG_STR("path", path),

@@ -33,7 +33,8 @@ struct wal {
     struct buf metadata; /* the record's bytes, repeated at every cut */
     struct raft_hard_state hard_state;
     raft_index last_index;
-    uint64_t offset; /* behind the last record of the tail */
+    uint64_t offset;     /* behind the last record of the tail */
+    bool tail_is_zeroed; /* all its blocks were written once */
     uint32_t chain;
     struct buf out; /* records of one batch, kept warm */
     bool is_dirty;

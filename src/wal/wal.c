@@ -13,6 +13,9 @@
 /* A batch buffer above this is given back after the batch. */
 enum { OUT_KEEP_BYTES = 8 << 20 };
 
+/* A tail that is not zeroed is left after the first of these, given that a spare is ready. */
+enum { EARLY_CUT_DIVISOR = 64 };
+
 static void put_entry(struct wal *w, const struct raft_entry *e);
 static void put_hard_state(struct wal *w, const struct raft_hard_state *hs);
 
@@ -98,6 +101,12 @@ int wal_write_out(struct wal *w, struct env_file *f, uint64_t off)
     return 0;
 }
 
+static uint64_t cut_at(const struct wal *w)
+{
+    bool is_early = w->zero_spares && !w->tail_is_zeroed && w->spare != NULL;
+    return is_early ? w->segment_bytes / EARLY_CUT_DIVISOR : w->segment_bytes;
+}
+
 int wal_append(struct wal *w, const struct raft_entry *entries, size_t count,
                const struct raft_hard_state *hs)
 {
@@ -126,7 +135,7 @@ int wal_append(struct wal *w, const struct raft_entry *entries, size_t count,
         buf_deinit(&w->out);
         buf_init(&w->out);
     }
-    return w->offset >= w->segment_bytes ? wal_cut(w) : 0;
+    return w->offset >= cut_at(w) ? wal_cut(w) : 0;
 }
 
 static void put_entry(struct wal *w, const struct raft_entry *e)

@@ -197,6 +197,36 @@ void wire_range_req_encode(struct buf *out, const struct wire_range_req *r)
     wire_append_u64(out, 13, (uint64_t)r->max_create_revision);
 }
 
+size_t wire_range_req_size_min(const struct wire_range_req *r)
+{
+    return wire_bytes_size(1, r->key.len) + wire_bytes_size(2, r->range_end.len) +
+           wire_u64_size(3, (uint64_t)r->limit) + wire_u64_size(4, (uint64_t)r->revision) +
+           wire_enum_size(5, r->sort_order) + wire_enum_size(6, r->sort_target) +
+           wire_u64_size(7, r->serializable) + wire_u64_size(8, r->keys_only) +
+           wire_u64_size(9, r->count_only) + wire_u64_size(10, (uint64_t)r->min_mod_revision) +
+           wire_u64_size(11, (uint64_t)r->max_mod_revision) +
+           wire_u64_size(12, (uint64_t)r->min_create_revision) +
+           wire_u64_size(13, (uint64_t)r->max_create_revision);
+}
+
+size_t wire_put_req_size_min(const struct wire_put_req *r)
+{
+    return wire_bytes_size(1, r->key.len) + wire_bytes_size(2, r->value.len) +
+           wire_u64_size(3, (uint64_t)r->lease) + wire_u64_size(4, r->prev_kv) +
+           wire_u64_size(5, r->ignore_value) + wire_u64_size(6, r->ignore_lease);
+}
+
+size_t wire_delete_req_size_min(const struct wire_delete_req *r)
+{
+    return wire_bytes_size(1, r->key.len) + wire_bytes_size(2, r->range_end.len) +
+           wire_u64_size(3, r->prev_kv);
+}
+
+size_t wire_compaction_req_size_min(const struct wire_compaction_req *r)
+{
+    return wire_u64_size(1, (uint64_t)r->revision) + wire_u64_size(2, r->physical);
+}
+
 void wire_put_req_encode(struct buf *out, const struct wire_put_req *r)
 {
     wire_append_bytes(out, 1, r->key);

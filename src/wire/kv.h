@@ -27,7 +27,7 @@
 struct slice wire_prefix_end(struct slice prefix, uint8_t *to);
 
 enum {
-    WIRE_TXN_DEPTH_MAX = 100,      /* protobuf's own nesting limit in etcd is 10000; see README */
+    WIRE_TXN_DEPTH_MAX = 256,      /* twice what --max-txn-ops 128 lets through; see README */
     WIRE_TXN_ARENA_MAX = 64 << 20, /* memory of one decoded Txn: its smallest op takes 2 bytes here,
                                       150 there */
 };
@@ -57,7 +57,7 @@ enum wire_sort_target {
 
 struct wire_range_req {
     struct slice key;
-    struct slice range_end;
+    struct slice range_end; /* data != NULL also when it came empty (wire_came_empty) */
     int64_t limit;
     int64_t revision;
     int32_t sort_order; /* as received: may be unknown */
@@ -142,12 +142,27 @@ MUST_USE int wire_compaction_req_decode(struct slice in, struct wire_compaction_
 /* Also ERR_LIMIT above WIRE_TXN_ARENA_MAX and ERR_NOMEM; what was taken from a stays there. */
 MUST_USE int wire_txn_req_decode(struct slice in, struct arena *a, struct wire_txn_req *out);
 
-/* Encoders for the client library (append to out). */
+/* A bytes field that was there with no bytes in it: etcd before 3.7 tells it from one that was not.
+ */
+static inline bool wire_came_empty(struct slice s)
+{
+    return s.len == 0 && s.data != NULL;
+}
+
+/* Encoders (append to out): of the client library, and of requests that came in another form than
+ * etcd writes them. */
 void wire_range_req_encode(struct buf *out, const struct wire_range_req *r);
 void wire_put_req_encode(struct buf *out, const struct wire_put_req *r);
 void wire_delete_req_encode(struct buf *out, const struct wire_delete_req *r);
 void wire_compaction_req_encode(struct buf *out, const struct wire_compaction_req *r);
 void wire_txn_req_encode(struct buf *out, const struct wire_txn_req *r);
+
+/* The least bytes that mean this request.  A message that it was decoded from has as many only if
+ * every field is there once and in its shortest form: nothing empty, repeated or unknown. */
+size_t wire_put_req_size_min(const struct wire_put_req *r);
+size_t wire_delete_req_size_min(const struct wire_delete_req *r);
+size_t wire_compaction_req_size_min(const struct wire_compaction_req *r);
+size_t wire_txn_req_size_min(const struct wire_txn_req *r);
 
 struct wire_header {
     uint64_t cluster_id;

@@ -57,6 +57,12 @@ static inline size_t wire_u64_size(uint32_t field, uint64_t v)
     return v == 0 ? 0 : wire_tag_size(field) + varint_len(v);
 }
 
+/* An enum's shortest form: a negative number may come in 32 bits. */
+static inline size_t wire_enum_size(uint32_t field, int32_t v)
+{
+    return wire_u64_size(field, (uint32_t)v);
+}
+
 static inline size_t wire_message_size(uint32_t field, size_t len)
 {
     return wire_tag_size(field) + varint_len(len) + len;
@@ -95,5 +101,8 @@ static inline uint8_t *wire_put_bytes(uint8_t *p, uint32_t field, struct slice s
 {
     return s.len == 0 ? p : wire_put_message(p, field, s);
 }
+
+/* Requests inside a Txn. */
+size_t wire_range_req_size_min(const struct wire_range_req *r);
 
 #endif

@@ -298,5 +298,49 @@ void wire_txn_req_encode(struct buf *out, const struct wire_txn_req *r)
     encode_ops(out, TXN_FAILURE, r->failure, r->failure_count);
 }
 
+static size_t compare_size(const struct wire_compare *c)
+{
+    size_t operand = 0;
+    if (c->operand_field == COMPARE_VALUE) {
+        operand = wire_message_size(COMPARE_VALUE, c->value.len);
+    } else if (c->operand_field != 0) {
+        operand = wire_tag_size(c->operand_field) + varint_len((uint64_t)c->number);
+    }
+    return wire_enum_size(1, c->result) + wire_enum_size(2, c->target) +
+           wire_bytes_size(3, c->key.len) + operand + wire_bytes_size(64, c->range_end.len);
+}
+
+static size_t op_size(const struct wire_op *op)
+{
+    size_t n = 0;
+    switch (op->kind) {
+    case WIRE_OP_NONE: return 0;
+    case WIRE_OP_RANGE: n = wire_range_req_size_min(&op->range); break;
+    case WIRE_OP_PUT: n = wire_put_req_size_min(&op->put); break;
+    case WIRE_OP_DELETE: n = wire_delete_req_size_min(&op->del); break;
+    case WIRE_OP_TXN: n = wire_txn_req_size_min(op->txn); break;
+    }
+    return wire_message_size((uint32_t)op->kind, n);
+}
+
+static size_t ops_size(uint32_t field, const struct wire_op *ops, size_t count)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        n += wire_message_size(field, op_size(&ops[i]));
+    }
+    return n;
+}
+
+size_t wire_txn_req_size_min(const struct wire_txn_req *r)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->compare_count; i++) {
+        n += wire_message_size(TXN_COMPARE, compare_size(&r->compares[i]));
+    }
+    return n + ops_size(TXN_SUCCESS, r->success, r->success_count) +
+           ops_size(TXN_FAILURE, r->failure, r->failure_count);
+}
+
 _Static_assert((int)WIRE_OP_RANGE == OP_RANGE && (int)WIRE_OP_TXN == OP_TXN,
                "an op's kind is its field number");

@@ -90,6 +90,7 @@ def hand_over(t, version):
     ours.wait_listening()
     ours.ctl('alarm', 'disarm')
     fill(t, client, ours, KEYS // 5, 2)
+    t.run([str(client), '-endpoints', ours.endpoint, 'odd'])
     middle = dump(t, client, ours)
     ours.kill()
     theirs.start()

@@ -40,7 +40,7 @@ def programs(build, version):
 def client(build):
     out = build / 'interop' / 'interop-client'
     out.parent.mkdir(parents=True, exist_ok=True)
-    source = HERE / 'client' / 'main.go'
-    if not out.exists() or out.stat().st_mtime < source.stat().st_mtime:
+    newest = max(f.stat().st_mtime for f in (HERE / 'client').iterdir())
+    if not out.exists() or out.stat().st_mtime < newest:
         go_build(HERE / 'client', out, '.')
     return out

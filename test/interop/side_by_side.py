@@ -1,59 +1,169 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs every line of commands.txt with two builds of the tools and prints what differs.
+"""Rows of commands.txt: reading the list, running a row on two sides, making the results comparable.
 
-  side_by_side.py --ours DIR --theirs DIR --our-endpoint HOST:PORT --their-endpoint HOST:PORT
-                  [--list FILE] [--only TEXT] [--verbose]
-
-DIR holds etcdctl and etcdutl.  The two endpoints are two fresh members of the same kind, so that
-the same commands leave the same state; both may be served by either program.  Standard output,
-standard error and exit status are compared after masking what cannot be equal: ids, times,
-addresses, log lines.
+Two sides are two servers under one tool, or one kind of server under two tools; each row runs on both
+at once, so the same commands leave the same state.  Standard output, standard error and exit status are
+compared after masking what cannot be equal: lease and member ids that are drawn, times, sizes, own
+addresses and directories.  Everything else counts: revisions, counts, hashes, indexes, terms, texts.
 
 A line of the list: words as a shell cuts them; the program (etcdctl) and --endpoints come in front.
   utl WORDS          etcdutl instead
   raw WORDS          without --endpoints
   NAME=VALUE WORDS   with an environment variable (before all of the above)
-  WORDS <<< TEXT     standard input, with \\n, \\t and \\xNN
+  WORDS <<< TEXT     standard input, with \\n, \\t and \\xNN; {N*TEXT} is TEXT N times, in words too
   ~ LINE             every number is masked, short hashes in hex too
   ? LINE             help: descriptions are masked, layout and names are not
   ! LINE             only the exit status is compared
   % LINE             standard error is not compared
+  & LINE             takes seconds: left out of `make test`
+  ^ SECONDS LINE     ended (SIGTERM) after so long: for commands that do not end by themselves
+  @ NAME LINE        keeps the first word of 12 or more hex digits that LINE prints as {NAME}
+{dir} is a directory of that side alone, {ep} its endpoint.  Lines that are no command:
   = SECONDS          wait
-{dir} is a directory of that side alone, {ep} its endpoint, {id}, {lease} what the last `@` line set.
-  @ NAME LINE        runs LINE and keeps the first word of 12 or more hex digits as {NAME}
+  # TEXT             a remark
+  needs: WHAT, ...   until the next `needs:` rows wait for what Cairn does not have yet: `cairnctl X`
+                     of the tool (skipped where cairnctl runs), else of the server (where Cairn serves)
+  allow PAIRS: WHY   the next row may differ in these pairs (names or their beginnings, commas between)
 """
-import argparse, codecs, os, re, shlex, subprocess, sys, tempfile, time
+import codecs
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent
+# A hang limit: no command of the list takes longer than a few seconds.
+HANG_S = 60
 
 MASKS = [
-    (re.compile(r'\b\d{15,20}\b'), 'ID'),
+    (re.compile(r'\b\d{17,20}\b'), 'ID'),
     (re.compile(r'\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{14,16}\b'), 'ID'),
+    (re.compile(r'\b\d+m\d+(\.\d+)?s\b'), 'TIME'),
     (re.compile(r'\b\d+(\.\d+)?(µs|ns|ms|s)\b'), 'TIME'),
-    (re.compile(r'\d+m\d+(\.\d+)?s'), 'TIME'),
-    (re.compile(r'"raft(Index|AppliedIndex)":\d+'), 'IDX'),
-    (re.compile(r'"Raft(Index|AppliedIndex)" : \d+'), 'IDX'),
-    # A log line before an error: the reference tells of each failed attempt, we need not.
-    (re.compile(r'^\{"level".*\n', re.M), ''),
-    (re.compile(r'^\d{4}-\d\d-\d\dT.*\n', re.M), ''),
-    # Which attempt's balancer error it was.
+    (re.compile(r'\b\d+(\.\d+)? ([kMG]?B)\b'), 'SIZE'),
+    (re.compile(r'\b\d+%'), 'PERCENT'),
+    (re.compile(r'("dbSize(?:InUse)?":)\d+'), r'\1SIZE'),
+    (re.compile(r'("DBSize(?:InUse)?" : )\d+'), r'\1SIZE'),
+    (re.compile(r'("totalSize":)\d+'), r'\1SIZE'),
+    # The patch of a server's version: Cairn answers with the level's newest that it was compared with.
+    (re.compile(r'\b(3\.[4-7])\.\d+\b'), r'\1.PATCH'),
+    # When a log line was written (etcdctl 3.4), and whole log lines in console form (etcdutl).
+    (re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ ', re.M), ''),
+    (re.compile(r'^\d{4}-\d\d-\d\dT[^\n]*\n', re.M), ''),
     (re.compile(r' +\n'), '\n'),
 ]
-NUMBER = re.compile(r'\b(?=[a-f]*\d)[0-9a-f]{6,8}\b|\d+')
+LOG_LINE = re.compile(r'^\{"level".*\n', re.M)
+NUMBER = re.compile(r'\b[0-9a-f]{4,8}\b|\d+')
 TABLE = re.compile(r'[─┬┼┴]+|(?<=│) +| +(?=│)')
+ASCII_TABLE = re.compile(r'-{3,}|(?<=\|) +| +(?=\|)')
 
 
-def mask(text, side):
-    text = text.replace(side['dir'], 'DIR').replace(side['ep'], 'EP')
-    port = side['ep'].split(':')[1]
-    text = text.replace(port, 'PORT').replace(str(int(port) + 1), 'PEER')
-    for pattern, to in MASKS:
-        text = pattern.sub(to, text)
-    if '│' in text:
-        text = TABLE.sub('', text)
-    return text
+class Side:
+    """One column: the programs, where they find their server, what rows have kept."""
+
+    def __init__(self, programs, server, directory, env=()):
+        self.programs = {k: str(v) for k, v in programs.items()}
+        self.endpoint = server.endpoint
+        self.dir = str(directory)
+        self.peer_port = str(server.peer_port)
+        self.kept = {}
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(('ETCD_', 'ETCDCTL_'))}
+        self.env.update(dict(env))
+
+    def fill_in(self, text):
+        text = text.replace('{dir}', self.dir).replace('{ep}', self.endpoint)
+        for name, value in self.kept.items():
+            text = text.replace('{' + name + '}', value)
+        return text
+
+    def mask(self, text):
+        text = text.replace(self.dir, 'DIR').replace(self.endpoint, 'EP')
+        text = text.replace(self.endpoint.split(':')[1], 'PORT').replace(self.peer_port, 'PEER')
+        for pattern, to in MASKS:
+            text = pattern.sub(to, text)
+        if '│' in text:
+            text = TABLE.sub('', text)
+        elif '+--' in text:
+            text = ASCII_TABLE.sub('', text)
+        return text
 
 
-def mask_help(text):
+def repeat(text):
+    return re.sub(r'\{(\d+)\*([^}]*)\}', lambda m: m.group(2) * int(m.group(1)), text)
+
+
+class Row:
+    def __init__(self, number, line):
+        self.number, self.line = number, line
+        self.marks, self.keep, self.interrupt_s = '', None, None
+        self.env, self.program, self.uses_endpoint, self.stdin = {}, 'etcdctl', True, b''
+        self.needs, self.allowed = '', {}
+        self.words = self.read(line)
+
+    def read(self, text):
+        while text[:2] in ('~ ', '? ', '! ', '% ', '& ', '^ ', '@ '):
+            mark, text = text[0], text[2:]
+            if mark == '^':
+                seconds, text = text.split(' ', 1)
+                self.interrupt_s = float(seconds)
+            elif mark == '@':
+                self.keep, text = text.split(' ', 1)
+            else:
+                self.marks += mark
+        if ' <<<' in text:
+            text, stdin = text.split(' <<<', 1)
+            self.stdin = codecs.escape_decode(repeat(stdin[1:]).encode())[0]
+        text = repeat(text)
+        words = shlex.split(text)
+        while words and re.match(r'^[A-Z_]+=', words[0]):
+            name, value = words.pop(0).split('=', 1)
+            self.env[name] = value
+        if words and words[0] in ('raw', 'utl'):
+            self.uses_endpoint = False
+            if words.pop(0) == 'utl':
+                self.program = 'etcdutl'
+        return words
+
+    def about_server(self):
+        """Whether a server, or a file that one made, has a part in the answer."""
+        if '?' in self.marks:
+            return False
+        text = self.line
+        return self.uses_endpoint or '{ep}' in text or '{dir}/s.db' in text or '{dir}/r' in text
+
+    def may_differ(self, pair):
+        for names, why in self.allowed.items():
+            if any(pair.startswith(n) for n in names.split(',')):
+                return why
+        return None
+
+
+def read_list(path=HERE / 'commands.txt'):
+    """Rows and waits (floats), in order."""
+    out, needs, allowed = [], '', {}
+    for number, line in enumerate(path.read_text(encoding='utf-8').split('\n'), 1):
+        if not line or line.startswith('#'):
+            continue
+        if line.startswith('= '):
+            out.append(float(line[2:]))
+        elif line.startswith('needs:'):
+            needs = line[len('needs:'):].strip()
+        elif line.startswith('allow '):
+            names, why = line[len('allow '):].split(': ', 1)
+            allowed[names] = why
+        else:
+            row = Row(number, line)
+            row.needs, row.allowed, allowed = needs, allowed, {}
+            out.append(row)
+    return out
+
+
+def help_shape(text):
+    """Help without its descriptions: headings, names of commands and flags, types and defaults."""
     lines = []
     state = 'detail'
     for line in text.split('\n'):
@@ -83,104 +193,64 @@ def mask_help(text):
     return '\n'.join(lines)
 
 
-def run(side, env, words, stdin, program, use_ep):
-    argv = [os.path.join(side['bin'], program)]
-    if use_ep:
-        argv += ['--endpoints', side['ep']]
-    argv += [w.replace('{dir}', side['dir']).replace('{ep}', side['ep']) for w in words]
-    for name, value in side['vars'].items():
-        argv = [w.replace('{' + name + '}', value) for w in argv]
-    full = dict(os.environ)
-    full.update({k: v.replace('{ep}', side['ep']) for k, v in env.items()})
-    argv = [w.encode('utf-8', 'surrogateescape') for w in argv]
+def log_facts(match):
+    """Of a tool's JSON log line what the server has a say in."""
     try:
-        p = subprocess.run(argv, input=stdin, env=full, timeout=20, cwd=side['dir'],
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        return p.returncode, p.stdout, p.stderr
+        line = json.loads(match.group(0))
+    except ValueError:
+        return match.group(0)
+    facts = [str(line[k]) for k in ('level', 'msg', 'method', 'attempt', 'error') if k in line]
+    return 'log: ' + ', '.join(facts) + '\n'
+
+
+def execute(side, row):
+    argv = [side.programs[row.program]]
+    if row.uses_endpoint:
+        argv += ['--endpoints', side.endpoint]
+    argv += [side.fill_in(w) for w in row.words]
+    env = dict(side.env)
+    env.update({k: side.fill_in(v) for k, v in row.env.items()})
+    p = subprocess.Popen([w.encode('utf-8', 'surrogateescape') for w in argv], env=env, cwd=side.dir,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        out, err = p.communicate(row.stdin, timeout=row.interrupt_s or HANG_S)
     except subprocess.TimeoutExpired:
-        return 'TIMEOUT', b'', b''
-
-
-def parse(line):
-    row = {'mode': '', 'env': {}, 'program': 'etcdctl', 'ep': True, 'stdin': b'', 'keep': None}
-    text = line
-    while text[:2] in ('~ ', '? ', '! ', '% ', '= '):
-        row['mode'] += text[0]
-        text = text[2:]
-    if text.startswith('@ '):
-        row['keep'], text = text[2:].split(' ', 1)
-    if ' <<< ' in text:
-        text, stdin = text.split(' <<< ', 1)
-        row['stdin'] = codecs.escape_decode(stdin.encode())[0]
-    words = shlex.split(text)
-    while words and re.match(r'^[A-Z_]+=', words[0]):
-        name, value = words.pop(0).split('=', 1)
-        row['env'][name] = value
-    if words and words[0] == 'raw':
-        row['ep'] = False
-        words.pop(0)
-    if words and words[0] == 'utl':
-        row['ep'] = False
-        row['program'] = 'etcdutl'
-        words.pop(0)
-    row['words'] = words
-    return row
-
-
-def view(side, row, result):
-    rc, out, err = result
-    if row['keep']:
+        p.send_signal(signal.SIGTERM if row.interrupt_s else signal.SIGKILL)
+        out, err = p.communicate(timeout=HANG_S)
+        if not row.interrupt_s:
+            return 'HANGS', b'', b''
+    if row.keep:
         m = re.search(rb'\b[0-9a-f]{12,16}\b', out)
-        side['vars'][row['keep']] = m.group(0).decode() if m else 'none'
-    if '!' in row['mode']:
-        return str(rc)
-    out = mask(out.decode('utf-8', 'replace'), side)
-    err = mask(err.decode('utf-8', 'replace'), side)
-    if '?' in row['mode']:
-        out, err = mask_help(out), mask_help(err)
-    if '%' in row['mode']:
+        side.kept[row.keep] = m.group(0).decode() if m else 'none'
+    return p.returncode, out, err
+
+
+def lines_of(prefix, text):
+    return ''.join(f'{prefix}|{line}\n' for line in text.split('\n')) if text else ''
+
+
+def view(side, row, result, keep_logs):
+    """The comparable form of a result.  keep_logs: both sides are one program, so its log counts too."""
+    rc, out, err = result
+    if '!' in row.marks:
+        return f'rc {rc}\n'
+    out, err = out.decode('utf-8', 'replace'), err.decode('utf-8', 'replace')
+    err = LOG_LINE.sub(log_facts if keep_logs else '', err)
+    out, err = side.mask(out), side.mask(err)
+    if '?' in row.marks:
+        out, err = help_shape(out), help_shape(err)
+    if '%' in row.marks:
         err = ''
-    if '~' in row['mode']:
+    if '~' in row.marks:
         out, err = NUMBER.sub('N', out), NUMBER.sub('N', err)
-    return 'rc %s\n' % rc + ''.join('1|%s\n' % l for l in out.split('\n')[:-1] or [out] if l or out) + \
-        ''.join('2|%s\n' % l for l in err.split('\n')[:-1] or [err] if l or err)
+    return f'rc {rc}\n' + lines_of(1, out) + lines_of(2, err)
 
 
-def main():
-    ap = argparse.ArgumentParser()
-    ap.add_argument('--ours', required=True)
-    ap.add_argument('--theirs', required=True)
-    ap.add_argument('--our-endpoint', required=True)
-    ap.add_argument('--their-endpoint', required=True)
-    ap.add_argument('--list', default=os.path.join(os.path.dirname(__file__), 'commands.txt'))
-    ap.add_argument('--only', default='')
-    ap.add_argument('--verbose', action='store_true')
-    a = ap.parse_args()
-    sides = [{'bin': os.path.abspath(b), 'ep': e, 'vars': {}, 'dir': tempfile.mkdtemp()}
-             for b, e in ((a.ours, a.our_endpoint), (a.theirs, a.their_endpoint))]
-    equal, different = 0, 0
-    for number, line in enumerate(open(a.list, encoding='utf-8'), 1):
-        line = line.rstrip('\n')
-        if not line or line.startswith('#'):
-            continue
-        if line.startswith('= '):
-            time.sleep(float(line[2:]))
-            continue
-        row = parse(line)
-        if a.only and a.only not in line and not row['keep']:
-            continue
-        views = [view(s, row, run(s, row['env'], row['words'], row['stdin'], row['program'],
-                                  row['ep'])) for s in sides]
-        if views[0] == views[1]:
-            equal += 1
-            if a.verbose:
-                print('same  %d: %s' % (number, line))
-            continue
-        different += 1
-        print('DIFF  line %d: %s\n--- ours\n%s--- theirs\n%s' % (number, line, *views))
-    print('%d equal, %d different' % (equal, different))
-    return 1 if different else 0
+POOL = concurrent.futures.ThreadPoolExecutor(2)
 
 
-if __name__ == '__main__':
-    sys.exit(main())
+def run_row(sides, row, keep_logs):
+    """(views of both sides, exit status of the second, which is the reference)."""
+    results = list(POOL.map(lambda s: execute(s, row), sides))
+    views = [view(s, row, r, keep_logs) for s, r in zip(sides, results)]
+    return views, results[1][0]

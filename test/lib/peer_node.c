@@ -341,6 +341,12 @@ static void raft_make(struct peer_node *n, const struct raft_conf_state *conf)
     struct raft_boot boot = {.conf = start.meta.conf};
     n->app = start;
     raft_store_init(&n->store, &start);
+    if (n->o.store != NULL) {
+        n->store.hard = boot.hard = n->o.store->hard;
+        raft_store_append(&n->store, n->o.store->entries.data, n->o.store->entries.len);
+        boot.entries = n->store.entries.data;
+        boot.entry_count = n->store.entries.len;
+    }
     ensure(raft_create(&config, &boot, &n->raft) == 0);
 }
 

@@ -26,6 +26,7 @@ struct peer_node_options {
     uint32_t heartbeat_ms;
     const struct peer_pages *pages; /* may be NULL */
     size_t snapshot_bytes;          /* of the databases it sends */
+    const struct raft_store *store; /* of its life before a crash, not compacted; NULL: none */
     /* Each entry once, in order. May be NULL. */
     void (*on_apply)(void *arg, const struct raft_entry *e);
     void *arg; /* of on_apply and pages */

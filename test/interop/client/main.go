@@ -3,6 +3,8 @@
 //
 //	fill   -keys N -seed S [-leases]   puts, updates, deletes, compactions, leases; in batches
 //	dump                               revision, count and a digest of every pair with all its fields
+//	checks ENDPOINT                    what this client sees of a server, one line a check
+//	odd                                writes in forms that etcd's log never holds
 //	buckets FILE                       every bucket of a closed database file: pairs and a digest
 //	torture -state FILE -clients C     checks what FILE says was acknowledged, then writes until the
 //	                                   server dies, and says in FILE what was acknowledged
@@ -260,6 +262,9 @@ func main() {
 		buckets(flag.Arg(1))
 		return
 	}
+	if flag.Arg(0) == "checks" {
+		*endpoints = flag.Arg(1)
+	}
 	list := strings.Split(*endpoints, ",")
 	c, err := clientv3.New(clientv3.Config{Endpoints: list, DialTimeout: 10 * time.Second})
 	die(err)
@@ -271,6 +276,10 @@ func main() {
 		fill(ctx, c, *keys, *seed, *leases, *size)
 	case "dump":
 		dump(ctx, c, list[0])
+	case "checks":
+		checks(ctx, c, list[0], os.Stdout)
+	case "odd":
+		odd(ctx, c)
 	case "torture":
 		torture(ctx, c, *state, *clients)
 	case "bench":

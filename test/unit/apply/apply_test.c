@@ -337,6 +337,22 @@ static void alarms_are_rows(void **state)
     assert_int_equal(apply_alarm_count(f->a), 2);
 }
 
+/* What does not fit into the table does not reach the file either. */
+static void alarms_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t member = 0; member < APPLY_ALARMS_MAX; member++) {
+        assert_int_equal(alarm_do(f, 1, member, 9), 0);
+    }
+    uint64_t position = backend_position(f->b);
+    assert_int_equal(alarm_do(f, 1, APPLY_ALARMS_MAX, 9), 0);
+    assert_int_equal(rows_in_body(f), 0);
+    assert_int_equal(backend_position(f->b), position);
+    assert_int_equal(alarm_do(f, 1, 3, 9), 0);
+    assert_int_equal(rows_in_body(f), 1);
+    assert_int_equal(apply_alarm_count(f->a), APPLY_ALARMS_MAX);
+}
+
 static void loaded_alarms_count(void **state)
 {
     struct fixture *f = *state;
@@ -628,6 +644,7 @@ int main(void)
         TEST(a_client_error_leaves_nothing),
         TEST(what_no_etcd_wrote_stops_the_member),
         TEST(alarms_are_rows),
+        TEST(alarms_are_bounded),
         TEST(loaded_alarms_count),
         TEST(nospace_lets_space_be_made),
         TEST(corrupt_refuses_everything_of_the_store),

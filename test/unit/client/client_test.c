@@ -438,6 +438,16 @@ static void deadlines_end_calls_in_any_state(void **state)
     pass(500);
     assert_int_equal(running.done, 1);
     assert_true(calls[0].is_over);
+    /* The server's clock was a little faster: its reset is our deadline, an early one is not. */
+    start(c, &running, false, 500);
+    pass(495);
+    end_call(&calls[1], GRPC_CANCELLED, "stream terminated by RST_STREAM", true);
+    assert_true(running.is_deadline);
+    start(c, &running, false, 500);
+    pass(100);
+    end_call(&calls[2], GRPC_CANCELLED, "stream terminated by RST_STREAM", true);
+    assert_false(running.is_deadline);
+    assert_int_equal(running.code, GRPC_CANCELLED);
     finish(c);
 }
 

@@ -243,6 +243,53 @@ static void bodies_of_every_size_at_every_split(void **state)
     }
 }
 
+/* A request with one more field, or with an authority of its own. */
+static uint32_t close_code_of(struct h2_header authority, struct h2_header more, const char *seen)
+{
+    struct h2_header headers[5];
+    memcpy(headers, request_headers, sizeof(request_headers));
+    headers[3] = authority;
+    headers[4] = more;
+    struct pair p;
+    pair_make(&p, 7, (struct h2_options){0});
+    p.c.to_send = 10;
+    assert_int_equal(h2_session_request(p.c.s, headers, 5, true, &stream_ops, &p.c, &p.c.st), 0);
+    settle(&p);
+    assert_int_equal(p.c.closes, 1);
+    assert_int_equal(p.s.closes, 1);
+    assert_int_equal(h2_session_stream_count(p.s.s), 0);
+    assert_int_equal(strstr(buf_cstr(&p.s.log), seen) != NULL, 1);
+    uint32_t code = p.c.close_code;
+    /* The connection goes on. */
+    request(&p);
+    settle(&p);
+    assert_int_equal(p.s.closes, 2);
+    assert_int_equal(p.s.close_code, H2_NO_ERROR);
+    pair_free(&p);
+    return code;
+}
+
+static void malformed_requests_are_reset(void **state)
+{
+    (void)state;
+    const struct h2_header host = H2_HEADER_LIT(":authority", "h"), x = H2_HEADER_LIT("x", "y");
+    const struct h2_header endpoint = H2_HEADER_LIT(":authority", "http://127.0.0.1:2379");
+    const struct h2_header empty = H2_HEADER_LIT("a b", "v");
+    const struct h2_header ten = H2_HEADER_LIT("content-length", "10");
+    const struct h2_header nine = H2_HEADER_LIT("content-length", "9");
+    const struct h2_header eleven = H2_HEADER_LIT("content-length", "11");
+    const struct h2_header path = H2_HEADER_LIT(":path", "/"), x2 = H2_HEADER_LIT("x", "\x01");
+    assert_int_equal(close_code_of(host, x, "x=y"), H2_NO_ERROR);
+    assert_int_equal(close_code_of(endpoint, x, ":authority=http://127.0.0.1:2379"), H2_NO_ERROR);
+    assert_int_equal(close_code_of(host, empty, "h\nend"), H2_NO_ERROR);
+    assert_int_equal(close_code_of(host, x2, "h\nend"), H2_NO_ERROR);
+    assert_int_equal(close_code_of(host, ten, "fin"), H2_NO_ERROR);
+    assert_int_equal(close_code_of(host, path, ":path"), H2_PROTOCOL_ERROR);
+    assert_int_equal(close_code_of(host, nine, "end"), H2_PROTOCOL_ERROR);
+    assert_int_equal(close_code_of(host, eleven, "end"), H2_PROTOCOL_ERROR);
+    assert_int_equal(close_code_of(x, host, ":path"), H2_PROTOCOL_ERROR);
+}
+
 static void a_stream_that_is_not_consumed_stops_at_its_window(void **state)
 {
     (void)state;
@@ -460,6 +507,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bodies_of_every_size_at_every_split),
+        cmocka_unit_test(malformed_requests_are_reset),
         cmocka_unit_test(a_stream_that_is_not_consumed_stops_at_its_window),
         cmocka_unit_test(resets_reach_the_other_side),
         cmocka_unit_test(an_early_answer_ends_the_stream_without_error),

@@ -93,14 +93,15 @@ static void naive(const struct world *w, const struct wire_range_req *r, int fro
     }
 }
 
-/* keys_only of 3.7: no value; no lease either unless the order needed the values. */
-static bool kv_matches(const struct wire_range_req *r, const struct wire_kv *kv,
-                       const struct change *c)
+/* keys_only: no value; in 3.7 no lease either unless the order needed the values. */
+static bool kv_matches(const struct world *w, const struct wire_range_req *r,
+                       const struct wire_kv *kv, const struct change *c)
 {
     struct change cut = *c;
     if (r->keys_only) {
         cut.value[0] = 0;
-        cut.lease = r->sort_target == WIRE_SORT_VALUE ? cut.lease : 0;
+        bool keeps_lease = w->rules->keys_only_keeps_lease || r->sort_target == WIRE_SORT_VALUE;
+        cut.lease = keeps_lease ? cut.lease : 0;
     }
     return kv_is(kv, &cut);
 }
@@ -115,7 +116,7 @@ static void check_response(struct world *w, const struct wire_range_req *r, stru
     assert_int_equal(resp.more, want->more);
     assert_int_equal(resp.kv_count, want->len);
     for (size_t i = 0; i < want->len; i++) {
-        assert_true(kv_matches(r, &resp.kvs[i], want->kvs[i]));
+        assert_true(kv_matches(w, r, &resp.kvs[i], want->kvs[i]));
     }
 }
 
@@ -161,7 +162,7 @@ static struct wire_range_req random_req(struct world *w, int *from, int *to)
 static void run(uint64_t seed, unsigned cold)
 {
     struct world w;
-    world_init(&w, seed);
+    world_init_level(&w, seed, LEVEL_3_5 + seed % 3);
     for (int n = 0; n < 80; n++) {
         world_random_step(&w);
         if (n == 50) {
@@ -264,27 +265,37 @@ static void test_validate(void **state)
 {
     (void)state;
     struct wire_range_req r = {0};
-    assert_int_equal(mvcc_range_validate(&r, false), ERR_RPC_EMPTY_KEY);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_NEW), false), ERR_RPC_EMPTY_KEY);
     r.key = SLICE_LIT("a");
-    assert_int_equal(mvcc_range_validate(&r, false), 0);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_NEW), false), 0);
     r.sort_order = 3;
-    assert_int_equal(mvcc_range_validate(&r, false), ERR_RPC_INVALID_SORT_OPTION);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_NEW), false),
+                     ERR_RPC_INVALID_SORT_OPTION);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_3_6), false),
+                     ERR_RPC_INVALID_SORT_OPTION);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_3_5), false), 0);
+    r.sort_target = 5; /* ends 3.5 */
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_3_5), false),
+                     ERR_RPC_INVALID_SORT_OPTION);
+    r.sort_target = 0;
     r.sort_order = -1;
-    assert_int_equal(mvcc_range_validate(&r, false), ERR_RPC_INVALID_SORT_OPTION);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_NEW), false),
+                     ERR_RPC_INVALID_SORT_OPTION);
     r.sort_order = 0;
     r.sort_target = 5;
-    assert_int_equal(mvcc_range_validate(&r, true), ERR_RPC_INVALID_SORT_OPTION);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_NEW), true),
+                     ERR_RPC_INVALID_SORT_OPTION);
     r.sort_target = WIRE_SORT_MOD;
-    assert_int_equal(mvcc_range_validate(&r, true), 0);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_NEW), true), 0);
     r.sort_order = WIRE_SORT_ASCEND;
-    assert_int_equal(mvcc_range_validate(&r, true), ERR_RPC_STREAM_SORT);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_NEW), true), ERR_RPC_STREAM_SORT);
     r.sort_target = WIRE_SORT_KEY;
-    assert_int_equal(mvcc_range_validate(&r, true), 0);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_NEW), true), 0);
     r.sort_order = WIRE_SORT_DESCEND;
-    assert_int_equal(mvcc_range_validate(&r, true), ERR_RPC_STREAM_SORT);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_NEW), true), ERR_RPC_STREAM_SORT);
     r.sort_order = 0;
     r.max_create_revision = 1;
-    assert_int_equal(mvcc_range_validate(&r, true), ERR_RPC_STREAM_FILTERS);
+    assert_int_equal(mvcc_range_validate(&r, level_rules(LEVEL_NEW), true), ERR_RPC_STREAM_FILTERS);
     struct wire_put_req p = {.key = SLICE_NULL};
     assert_int_equal(mvcc_put_validate(&p), ERR_RPC_EMPTY_KEY);
     p = (struct wire_put_req){.key = SLICE_LIT("a"), .value = SLICE_LIT("v"), .ignore_value = true};

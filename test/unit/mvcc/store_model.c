@@ -32,6 +32,7 @@ static void store_open(struct world *w)
     struct mvcc_options mo = {.backend = w->backend,
                               .lessor = w->lessor,
                               .bucket_meta = FAKE_META,
+                              .rules = w->rules,
                               .on_event = on_event,
                               .on_event_arg = w};
     w->store = mvcc_create(&mo);
@@ -40,7 +41,12 @@ static void store_open(struct world *w)
 
 void world_init(struct world *w, uint64_t seed)
 {
-    *w = (struct world){.rev = 1, .compacted = -1};
+    world_init_level(w, seed, LEVEL_NEW);
+}
+
+void world_init_level(struct world *w, uint64_t seed, enum level level)
+{
+    *w = (struct world){.rules = level_rules(level), .rev = 1, .compacted = -1};
     prng_init(&w->prng, seed);
     arena_init(&w->arena, 0);
     w->backend = fake_backend_create();

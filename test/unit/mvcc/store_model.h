@@ -19,6 +19,7 @@
 #include "mvcc/hash.h"
 #include "mvcc/mvcc.h"
 #include "mvcc/txn.h"
+#include "schema/level.h"
 #include "wire/response.h"
 
 enum { WORLD_KEYS = 32, WORLD_VALUE_MAX = 40 };
@@ -34,6 +35,7 @@ struct change {
 struct world {
     struct backend *backend;
     struct lessor *lessor;
+    const struct level_rules *rules;
     struct mvcc_store *store;
     struct mvcc_values *values;
     struct prng prng;
@@ -49,6 +51,7 @@ struct world {
 };
 
 void world_init(struct world *w, uint64_t seed);
+void world_init_level(struct world *w, uint64_t seed, enum level level);
 void world_deinit(struct world *w);
 struct slice world_key(int i); /* ascending with i, static */
 

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/prng.h"
 #include "mvcc/txn.h"
+#include "schema/level.h"
 #include "txn_parse.h"
 
 enum { DUP = ERR_RPC_DUPLICATE_KEY, MANY = ERR_RPC_TOO_MANY_OPS, EMPTY = ERR_RPC_EMPTY_KEY };
@@ -97,7 +98,7 @@ static void test_table(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         arena_reset(&a);
         struct wire_txn_req *t = txn_make(&a, rows[i].success, rows[i].failure);
-        int err = mvcc_txn_validate(t, rows[i].ops_max, &a);
+        int err = mvcc_txn_validate(t, level_rules(LEVEL_NEW), rows[i].ops_max, &a);
         if (err != rows[i].err) {
             fail_msg("row %zu: %s / %s: %s", i, rows[i].success, rows[i].failure, err_name(err));
         }
@@ -114,10 +115,11 @@ static void test_compares(void **state)
     struct wire_txn_req *t = txn_make(&a, "e", "");
     t->compares = c;
     t->compare_count = 2;
-    assert_int_equal(mvcc_txn_validate(t, 2, &a), ERR_RPC_KEY_NOT_FOUND);
+    assert_int_equal(mvcc_txn_validate(t, level_rules(LEVEL_NEW), 2, &a), ERR_RPC_KEY_NOT_FOUND);
     t->compare_count = 3;
-    assert_int_equal(mvcc_txn_validate(t, 3, &a), EMPTY); /* compares before ops */
-    assert_int_equal(mvcc_txn_validate(t, 2, &a), MANY);
+    assert_int_equal(mvcc_txn_validate(t, level_rules(LEVEL_NEW), 3, &a),
+                     EMPTY); /* compares before ops */
+    assert_int_equal(mvcc_txn_validate(t, level_rules(LEVEL_NEW), 2, &a), MANY);
     arena_deinit(&a);
 }
 
@@ -268,7 +270,8 @@ static void test_random(void **state)
         random_ops(&a, &p, i % 4, &t.success, &t.success_count);
         struct sets *s = arena_zalloc(&a, sizeof(*s));
         bool is_valid = intervals(&a, t.success, t.success_count, s);
-        assert_int_equal(mvcc_txn_validate(&t, 128, &a), is_valid ? 0 : DUP);
+        assert_int_equal(mvcc_txn_validate(&t, level_rules(LEVEL_NEW), 128, &a),
+                         is_valid ? 0 : DUP);
         valid += is_valid ? 1 : 0;
         invalid += is_valid ? 0 : 1;
     }

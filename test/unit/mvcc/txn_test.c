@@ -164,6 +164,67 @@ static void test_precheck(void **state)
     world_deinit(&w);
 }
 
+/* Which error comes first: op by op from 3.6 on; the lease of a put first from 3.7 on. */
+static void test_precheck_levels(void **state)
+{
+    (void)state;
+    static const struct {
+        enum level level;
+        int range_then_put, key_and_lease;
+    } rows[] = {
+        {LEVEL_3_5, ERR_RPC_KEY_NOT_FOUND, ERR_RPC_KEY_NOT_FOUND},
+        {LEVEL_3_6, ERR_RPC_FUTURE_REV, ERR_RPC_KEY_NOT_FOUND},
+        {LEVEL_3_7, ERR_RPC_FUTURE_REV, ERR_RPC_LEASE_NOT_FOUND},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world w;
+        world_init_level(&w, 1, rows[i].level);
+        struct wire_put_req put = {.key = SLICE_LIT("b"), .ignore_value = true};
+        struct wire_op ops[] = {
+            {.kind = WIRE_OP_RANGE, .range = {.key = SLICE_LIT("a"), .revision = 9}},
+            {.kind = WIRE_OP_PUT, .put = put},
+        };
+        struct wire_txn_req t = {.success = ops, .success_count = 2};
+        int64_t rev;
+        assert_int_equal(world_txn(&w, &t, &rev), rows[i].range_then_put);
+        ops[1].put.lease = 9;
+        t.success = &ops[1];
+        t.success_count = 1;
+        assert_int_equal(world_txn(&w, &t, &rev), rows[i].key_and_lease);
+        /* A put by itself looks for the lease first at every level. */
+        put.lease = 9;
+        assert_int_equal(mvcc_apply_put(w.store, &put, NULL, NULL), ERR_RPC_LEASE_NOT_FOUND);
+        world_deinit(&w);
+    }
+}
+
+/* keys_only at an old revision inside a txn that changes the key first: the lease is in the value.
+ */
+static void test_keys_only_lease(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init_level(&w, 1, LEVEL_3_6);
+    int64_t ttl_s;
+    assert_int_equal(lessor_grant(w.lessor, 7, 100, 0, &ttl_s), 0);
+    put(&w, "a", "1", 7);
+    fake_backend_cold_set(w.backend, 100, 1000, 1);
+    struct wire_op ops[] = {
+        {.kind = WIRE_OP_PUT, .put = {.key = SLICE_LIT("a")}},
+        {.kind = WIRE_OP_RANGE, .range = {.key = SLICE_LIT("a"), .revision = 2, .keys_only = true}},
+        {.kind = WIRE_OP_RANGE, .range = {.key = SLICE_LIT("a"), .keys_only = true}},
+    };
+    struct wire_txn_req t = {.success = ops, .success_count = 3};
+    int64_t rev;
+    assert_int_equal(world_txn(&w, &t, &rev), 0);
+    struct wire_txn_resp resp;
+    assert_int_equal(wire_txn_resp_decode(buf_slice(&w.body), &w.arena, &resp), 0);
+    assert_int_equal(resp.responses[1].range.kvs[0].lease, 7);
+    assert_int_equal(resp.responses[1].range.kvs[0].value.len, 0);
+    assert_int_equal(resp.responses[2].range.kvs[0].lease, 0);
+    world_deinit(&w);
+}
+
 /* A delete with range_end "\0" escapes the overlap rules: ignore_value then meets a missing key
  * (etcd panics; here the value is empty). */
 static void test_ignore_value_of_deleted(void **state)
@@ -267,8 +328,12 @@ static void expect_range(struct expect *e, const struct wire_range_req *r,
     out->more = r->limit > 0 && (int64_t)n > r->limit;
     out->kv_count = out->more ? (size_t)r->limit : n;
     out->kvs = arena_alloc(&e->w->arena, (out->kv_count + 1) * sizeof(*out->kvs));
+    bool keeps_lease =
+        e->w->rules->keys_only_keeps_lease || r->sort_target == WIRE_SORT_VALUE || !r->keys_only;
     for (size_t i = 0; i < out->kv_count; i++) {
         out->kvs[i] = kv_of(found[i]);
+        out->kvs[i].value = r->keys_only ? SLICE_NULL : out->kvs[i].value;
+        out->kvs[i].lease = keeps_lease ? out->kvs[i].lease : 0;
     }
 }
 
@@ -335,20 +400,20 @@ static bool path_naive(const struct expect *e, const struct wire_txn_req *t)
     return true;
 }
 
-static int check_naive(const struct expect *e, const struct wire_txn_req *t)
+static int check_naive(const struct expect *e, const struct wire_txn_req *t, bool has_ranges)
 {
     bool yes = path_naive(e, t);
     size_t n = yes ? t->success_count : t->failure_count;
     const struct wire_op *ops = yes ? t->success : t->failure;
     for (size_t i = 0; i < n; i++) {
         int err = 0;
-        if (ops[i].kind == WIRE_OP_RANGE && ops[i].range.revision > e->before) {
+        if (ops[i].kind == WIRE_OP_RANGE && has_ranges && ops[i].range.revision > e->before) {
             err = ERR_RPC_FUTURE_REV;
         } else if (ops[i].kind == WIRE_OP_PUT && ops[i].put.ignore_value &&
                    model_at(e->w, key_index(ops[i].put.key), e->before) == NULL) {
             err = ERR_RPC_KEY_NOT_FOUND;
         } else if (ops[i].kind == WIRE_OP_TXN) {
-            err = check_naive(e, ops[i].txn);
+            err = check_naive(e, ops[i].txn, has_ranges);
         }
         if (err != 0) {
             return err;
@@ -417,6 +482,7 @@ static void random_range(struct world *w, struct wire_range_req *r, struct slice
 {
     *r = (struct wire_range_req){.key = key, .range_end = end};
     r->limit = prng_chance(&w->prng, 1, 2) ? (int64_t)prng_below(&w->prng, 5) : 0;
+    r->keys_only = prng_chance(&w->prng, 1, 3) != 0;
     if (prng_chance(&w->prng, 1, 4)) {
         r->sort_target = WIRE_SORT_VALUE;
         r->sort_order = WIRE_SORT_ASCEND;
@@ -461,11 +527,12 @@ static void one_random(struct world *w, struct arena *a, unsigned *ran, unsigned
     arena_reset(a);
     arena_reset(&w->arena);
     struct wire_txn_req *t = random_txn(w, a, 2);
-    if (mvcc_txn_validate(t, 128, a) != 0) {
+    if (mvcc_txn_validate(t, level_rules(LEVEL_NEW), 128, a) != 0) {
         return;
     }
     struct expect e = {.w = w, .before = w->rev};
-    int want = check_naive(&e, t);
+    int want = w->rules->txn_puts_first ? check_naive(&e, t, false) : 0;
+    want = want != 0 ? want : check_naive(&e, t, true);
     int64_t rev;
     size_t events = w->events;
     int got = world_txn(w, t, &rev);
@@ -499,7 +566,7 @@ static void test_random(void **state)
     unsigned refused = 0;
     for (uint64_t seed = 1; seed <= 24; seed++) {
         struct world w;
-        world_init(&w, seed);
+        world_init_level(&w, seed, LEVEL_3_5 + seed % 3);
         for (int n = 0; n < 120; n++) {
             fake_backend_cold_set(w.backend, (unsigned)(seed % 4) * 33, w.rev - 4, seed);
             one_random(&w, &a, &ran, &refused);
@@ -518,6 +585,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compares),
         cmocka_unit_test(test_precheck),
+        cmocka_unit_test(test_precheck_levels),
+        cmocka_unit_test(test_keys_only_lease),
         cmocka_unit_test(test_ignore_value_of_deleted),
         cmocka_unit_test(test_nobody_waits),
         cmocka_unit_test(test_random),

@@ -71,6 +71,7 @@ static void detect(void **state)
         assert_int_equal(level, l);
         assert_true(r->writes_storage_version == (l >= LEVEL_3_6));
         assert_true((r->emission == RAFTPB_SPARSE) == (l == LEVEL_3_7));
+        assert_true(r->empty_end_is_open == (l < LEVEL_3_7));
     }
 }
 

@@ -361,6 +361,74 @@ static bool has(struct buf *b, const char *text)
     return strstr(buf_cstr(b), text) != NULL;
 }
 
+/* The names of 3.5: command line, environment, file; the values go where the present names put
+ * them. */
+static void test_old_names(void **state)
+{
+    (void)state;
+    struct flags f;
+    struct buf error = BUF_INIT;
+    char *argv[] = {"--experimental-initial-corrupt-check", "--experimental-corrupt-check-time",
+                    "4h", "--experimental-compact-hash-check-enabled=false"};
+    flags_init(&f);
+    assert_int_equal(flags_parse(&f, argv, 4, &error), 0);
+    assert_int_equal(flags_env(&f, "ETCD_EXPERIMENTAL_COMPACTION_BATCH_LIMIT", "5", &error), 0);
+    assert_int_equal(flags_env(&f, "ETCD_EXPERIMENTAL_BOGUS", "5", &error), ERR_NOT_FOUND);
+    assert_int_equal(flag_ms(&f, FLAG_ID_CORRUPT_CHECK_TIME), 4 * 3600 * 1000);
+    assert_int_equal(flag_int(&f, FLAG_ID_COMPACTION_BATCH_LIMIT), 5);
+    assert_string_equal(flag_text(&f, FLAG_ID_FEATURE_GATES),
+                        "InitialCorruptCheck=true,CompactHashCheck=false");
+    assert_int_equal(flags_old_check(&f, &error), 0);
+    flags_deinit(&f);
+    flags_init(&f);
+    assert_int_equal(
+        flags_file(&f,
+                   slice_cstr("experimental-initial-corrupt-check: true\n"
+                              "experimental-watch-progress-notify-interval: 5000000000\n"),
+                   &error),
+        0);
+    assert_string_equal(flag_text(&f, FLAG_ID_FEATURE_GATES), "InitialCorruptCheck=true");
+    assert_int_equal(flag_ms(&f, FLAG_ID_WATCH_PROGRESS_NOTIFY_INTERVAL), 5000);
+    assert_int_equal(flags_file(&f, slice_cstr("experimental-initial-corrupt-check: 7\n"), &error),
+                     ERR_INVALID);
+    flags_deinit(&f);
+    buf_deinit(&error);
+}
+
+/* Old and present name together: 3.6's texts. */
+static void test_old_conflicts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words[2];
+        const char *error; /* "" = fine */
+    } cases[] = {
+        {{"--experimental-corrupt-check-time=5s", "--corrupt-check-time=6s"},
+         "cannot set --experimental-corrupt-check-time and --corrupt-check-time at the same time, "
+         "please use --corrupt-check-time only"},
+        {{"--experimental-initial-corrupt-check=true", "--feature-gates=InitialCorruptCheck=false"},
+         "cannot specify both flags: --experimental-initial-corrupt-check=true and "
+         "--feature-gates=InitialCorruptCheck=false at the same time, please just use "
+         "--feature-gates=InitialCorruptCheck=false"},
+        {{"--feature-gates=InitialCorruptCheck=true", "--experimental-initial-corrupt-check"},
+         "cannot specify both flags: --experimental-initial-corrupt-check=true and "
+         "--feature-gates=InitialCorruptCheck=true at the same time, please just use "
+         "--feature-gates=InitialCorruptCheck=true"},
+        {{"--feature-gates=CompactHashCheck=true", "--experimental-initial-corrupt-check"}, ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *argv[] = {(char *)(uintptr_t)cases[i].words[0], (char *)(uintptr_t)cases[i].words[1]};
+        struct flags f;
+        struct buf error = BUF_INIT;
+        flags_init(&f);
+        assert_int_equal(flags_parse(&f, argv, 2, &error), 0);
+        assert_int_equal(flags_old_check(&f, &error), cases[i].error[0] == 0 ? 0 : ERR_INVALID);
+        assert_string_equal(buf_cstr(&error), cases[i].error);
+        flags_deinit(&f);
+        buf_deinit(&error);
+    }
+}
+
 static void test_help(void **state)
 {
     (void)state;
@@ -385,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_failure_keeps), cmocka_unit_test(test_gates),
         cmocka_unit_test(test_environment),   cmocka_unit_test(test_file),
         cmocka_unit_test(test_file_values),   cmocka_unit_test(test_help),
+        cmocka_unit_test(test_old_names),     cmocka_unit_test(test_old_conflicts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

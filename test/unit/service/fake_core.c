@@ -41,6 +41,7 @@ void fake_core_deinit(void)
 {
     assert_true(fake_is_idle());
     membership_deinit(&fake.members);
+    buf_deinit(&fake.body);
     apply_destroy(fake.apply);
 }
 
@@ -242,6 +243,11 @@ size_t mvcc_hash_cached(const struct mvcc_store *s, struct mvcc_hash_value out[M
 void driver_submit(struct driver *d, struct core_request *r)
 {
     (void)d;
+    if (r->kind == CORE_PROPOSE) { /* copied, as the core does: the caller's may go */
+        buf_clear(&fake.body);
+        buf_append_slice(&fake.body, r->body);
+        r->body = buf_slice(&fake.body);
+    }
     list_push_back(&fake.requests, &r->node);
 }
 

@@ -27,6 +27,7 @@ struct fake_ask {
 struct fake_core {
     struct env *env;
     struct list requests; /* submitted, not answered; core_request.node */
+    struct buf body; /* a copy of the last proposal's: its own is gone when the submit returns */
     size_t canceled;
     struct membership members; /* FAKE_SELF and what the test adds */
     struct core_status status;

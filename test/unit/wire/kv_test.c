@@ -105,6 +105,7 @@ static void check_put(struct slice in, struct buf *out)
     assert_true(r.ignore_value == m->ignore_value && r.ignore_lease == m->ignore_lease);
     etcdserverpb__put_request__free_unpacked(m, NULL);
     wire_put_req_encode(out, &r);
+    assert_int_equal(wire_put_req_size_min(&r), out->len);
 }
 
 static void check_delete(struct slice in, struct buf *out)
@@ -112,6 +113,7 @@ static void check_delete(struct slice in, struct buf *out)
     struct wire_delete_req r;
     assert_int_equal(wire_delete_req_decode(in, &r), 0);
     wire_delete_req_encode(out, &r);
+    assert_int_equal(wire_delete_req_size_min(&r), out->len);
 }
 
 static void check_compaction(struct slice in, struct buf *out)
@@ -119,6 +121,7 @@ static void check_compaction(struct slice in, struct buf *out)
     struct wire_compaction_req r;
     assert_int_equal(wire_compaction_req_decode(in, &r), 0);
     wire_compaction_req_encode(out, &r);
+    assert_int_equal(wire_compaction_req_size_min(&r), out->len);
 }
 
 static void check_header(struct slice in, struct buf *out)

@@ -22,11 +22,55 @@ static void test_random(void **state)
         buf_clear(&out);
         wire_txn_req_encode(&out, &r);
         assert_slice(buf_slice(&out), s);
+        /* A negative enum is written in 64 bits and could be in 32. */
+        assert_true(wire_txn_req_size_min(&r) <= s.len);
         exact_free(s);
         arena_reset(&a);
     }
     buf_deinit(&in);
     buf_deinit(&out);
+    arena_deinit(&a);
+}
+
+/* Forms that other encoders write, or that somebody makes by hand: larger than ours, always. */
+static void test_other_forms(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len, size;
+    } rows[] = {
+        {"\x12\x07\x1a\x05\x0a\x01k\x12\x00", 9, 7},      /* delete, range_end empty */
+        {"\x12\x07\x0a\x05\x0a\x01k\x12\x00", 9, 7},      /* range, the same */
+        {"\x0a\x06\x1a\x01k\x82\x04\x00", 8, 5},          /* compare, the same */
+        {"\x12\x07\x12\x05\x0a\x01k\x18\x00", 9, 7},      /* put, lease 0 */
+        {"\x12\x07\x1a\x02\x0a\x00\x1a\x01\x42", 9, 0},   /* in two pieces: see below */
+        {"\x12\x08\x12\x06\x0a\x01k\x18\x80\x00", 10, 7}, /* a long zero */
+        {"\x12\x08\x12\x06\x0a\x01k\x0a\x01j", 10, 7},    /* a key twice */
+        {"\x12\x05\x12\x03\x0a\x01k\x20\x01", 9, 7},      /* an unknown field */
+        {"\x12\x05\x12\x03\x0a\x01k", 7, 7},
+        {"\x0a\x06\x08\xff\xff\xff\xff\x0f", 8, 8}, /* result -1 in 32 bits */
+        {"\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13, 8},
+        {"\x0a\x02\x3a\x00", 4, 4}, /* a compare with the value "" */
+    };
+    struct arena a;
+    arena_init(&a, 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct wire_txn_req r;
+        int err = wire_txn_req_decode(slice_make(rows[i].bytes, rows[i].len), &a, &r);
+        if (rows[i].size == 0) {
+            assert_int_not_equal(err, 0); /* 1a 01 42 is cut off: pieces are looked into */
+            continue;
+        }
+        assert_int_equal(err, 0);
+        assert_int_equal(wire_txn_req_size_min(&r), rows[i].size);
+    }
+    struct wire_delete_req d;
+    assert_int_equal(wire_delete_req_decode(slice_make("\x0a\x01k\x12\x00", 5), &d), 0);
+    assert_true(wire_came_empty(d.range_end));
+    assert_int_equal(wire_delete_req_size_min(&d), 3);
+    assert_int_equal(wire_delete_req_decode(slice_make("\x0a\x01k", 3), &d), 0);
+    assert_false(wire_came_empty(d.range_end));
     arena_deinit(&a);
 }
 
@@ -37,7 +81,7 @@ static void test_mutations_agree(void **state)
     struct prng p;
     struct arena a;
     struct buf in = BUF_INIT, x = BUF_INIT, y = BUF_INIT;
-    int accepted = 0;
+    int accepted = 0, same = 0;
     prng_init(&p, 12);
     arena_init(&a, 0);
     for (int i = 0; i < 4 * ROUNDS; i++) {
@@ -55,12 +99,16 @@ static void test_mutations_agree(void **state)
             wire_txn_req_encode(&x, &r);
             wire_pb_append(&y, &m.base);
             assert_slice(buf_slice(&x), buf_slice(&y));
+            assert_true(wire_txn_req_size_min(&r) <= x.len);
+            assert_true(wire_txn_req_size_min(&r) <= s.len);
+            same += wire_txn_req_size_min(&r) == x.len;
             accepted++;
         }
         exact_free(s);
         arena_reset(&a);
     }
     assert_true(accepted > ROUNDS / 4 && accepted < 4 * ROUNDS);
+    assert_true(same > 0);
     buf_deinit(&in);
     buf_deinit(&x);
     buf_deinit(&y);
@@ -194,9 +242,10 @@ static void test_many_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),       cmocka_unit_test(test_mutations_agree),
-        cmocka_unit_test(test_merge),        cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_memory_bound), cmocka_unit_test(test_many_pieces),
+        cmocka_unit_test(test_random),          cmocka_unit_test(test_other_forms),
+        cmocka_unit_test(test_mutations_agree), cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_depth),           cmocka_unit_test(test_memory_bound),
+        cmocka_unit_test(test_many_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
