@@ -6,8 +6,8 @@
  *     history --endpoints A,B,C [--certs DIR] [--timeout-ms N] stream PREFIX [INTERVAL_MS [BATCH]]
  *     history --endpoints A,B,C [--certs DIR] [--timeout-ms N] mix PREFIX [CLIENTS [KEYS [SEED]]]
  *
- * stream   BATCH (1) puts of new keys every INTERVAL_MS, whether the ones before are answered or not
- * mix      CLIENTS, each with one put, get or compare-and-swap at a time; the KEYS change every
+ * stream   BATCH (1) puts of new keys every INTERVAL_MS, whether the ones before are answered or
+ * not mix      CLIENTS, each with one put, get or compare-and-swap at a time; the KEYS change every
  *          EPOCH_MS, so that operations without an answer burden the checker of few keys only
  *
  * Ends at SIGTERM, when what is under way has ended.  No limit of its own: the test has one.

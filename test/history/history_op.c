@@ -54,8 +54,8 @@ void history_request(const struct history_op *op, struct buf *out)
     struct slice key = slice_cstr(op->key);
     switch (op->kind) {
     case HISTORY_PUT:
-        wire_put_req_encode(
-            out, &(struct wire_put_req){.key = key, .value = slice_cstr(op->value)});
+        wire_put_req_encode(out,
+                            &(struct wire_put_req){.key = key, .value = slice_cstr(op->value)});
         break;
     case HISTORY_GET: wire_range_req_encode(out, &(struct wire_range_req){.key = key}); break;
     case HISTORY_CAS: cas_request(op, out); break;
@@ -141,8 +141,9 @@ void history_line(const struct history_op *op, struct slice error, struct buf *o
     } else if (op->kind == HISTORY_CAS && !op->has_matched) {
         outcome = "no";
     }
-    buf_printf(out, "%u\t%" PRIu64 "\t%" PRIu64 "\t%s\t%s\t%s\t%s\t%s\t%" PRId64 "\t%s\t%" PRId64
-                    "\t%.*s\n",
+    buf_printf(out,
+               "%u\t%" PRIu64 "\t%" PRIu64 "\t%s\t%s\t%s\t%s\t%s\t%" PRId64 "\t%s\t%" PRId64
+               "\t%.*s\n",
                op->client, op->call_us, op->return_us, kinds[op->kind], op->key,
                or_nothing(op->value), or_nothing(op->expected), outcome, op->revision,
                or_nothing(op->seen), op->seen_version, (int)error.len, (const char *)error.data);
