@@ -22,10 +22,10 @@ def faults(t, has_network):
         c = Cluster(t, is_tls=True, names=network.names())
         net = stack.enter_context(network.Network(c)) if has_network else None
         c.start()
-        ops, silence = failover.run(c, net)
+        ops, silence, returns = failover.run(c, net)
         failover.check(c, ops)
     for name, seconds in silence.items():
-        print(f'{name}: no write for {seconds[0]:.2f} s')
+        print(f'{name}: no write for {seconds[0]:.2f} s, its own writes {returns[name][0]:.2f} s after the end')
 
 
 def test_kill_stop_and_cut(t):

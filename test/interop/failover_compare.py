@@ -2,7 +2,7 @@
 """How long writes stop after each fault, beside real etcd: the same test on three Cairn members and on three etcd
 members, medians and their ratio.  Printed, not asserted: elections are drawn by lot.
 
-usage: failover_compare.py [--build build] [--version 3.7] [--rounds 5]"""
+usage: failover_compare.py [--build build] [--version 3.7] [--rounds 5] [--hold 2]"""
 import argparse
 import contextlib
 import pathlib
@@ -28,14 +28,14 @@ def network_of(c, stack):
         return None
 
 
-def measure(build, binary, rounds):
+def measure(build, binary, rounds, hold_s):
     t = Test(build, 'failover')
     try:
         with contextlib.ExitStack() as stack:
             c = Cluster(t, binary=binary, args=QUIET)
             net = network_of(c, stack)
             c.start()
-            ops, silence = failover.run(c, net, rounds)
+            ops, silence, returns = failover.run(c, net, rounds, hold_s)
             failover.check(c, ops)
     finally:
         t.close(False)
@@ -51,6 +51,7 @@ def measure(build, binary, rounds):
                 print(f'{name}, {binary or "cairn"}: {str(e)[:300]}')
             finally:
                 t.close(False)
+    silence.update({f'{name}: back after': seconds for name, seconds in returns.items()})
     return silence
 
 
@@ -59,6 +60,7 @@ def main():
     ap.add_argument('--build', default='build')
     ap.add_argument('--version', default='3.7')
     ap.add_argument('--rounds', type=int, default=5)
+    ap.add_argument('--hold', type=float, default=failover.HOLD_S, help='seconds that a fault lasts')
     args = ap.parse_args()
     build = (ROOT / args.build).resolve()
     try:
@@ -66,7 +68,7 @@ def main():
     except reference.Missing as e:
         print(f'skipped: {e}\n0 passed, 0 failed, 1 skipped')
         return
-    ours, theirs = measure(build, None, args.rounds), measure(build, str(etcd), args.rounds)
+    ours, theirs = measure(build, None, args.rounds, args.hold), measure(build, str(etcd), args.rounds, args.hold)
     print(f'{"seconds without an acknowledged write":40} {"cairn":>16} {"etcd " + args.version:>16} {"ratio":>6}')
     for name, seconds in ours.items():
         a, e = statistics.median(seconds), statistics.median(theirs.get(name) or [float('nan')])

@@ -31,13 +31,14 @@ def wait_for_writes(clients, since, count=20, hang_s=HANG_S):
 
 
 def wait_for_writes_at(c, m):
-    """The member itself takes writes again: it has caught up."""
+    """The member itself takes writes again: it has caught up.  Seconds that it took."""
+    begin = time.monotonic()
     end = time.monotonic() + HANG_S
     while time.monotonic() < end:
-        r = c.ctl('put', 'back', m.name, members=[m], ok=False)
+        r = c.ctl('put', 'back', m.name, '--command-timeout=500ms', members=[m], ok=False)
         if r[2] == 0:
-            return
-        time.sleep(0.1)
+            return time.monotonic() - begin
+        time.sleep(0.05)
     raise AssertionError(f'{m.name} does not come back: {r}\n{m.log()[-3000:]}')
 
 
@@ -55,26 +56,27 @@ def pick(c, of_leader):
     return leader if of_leader else next(m for m in c.members if m is not leader)
 
 
-def run(c, network, rounds=1):
-    """(operations, {fault: [seconds without an acknowledged write]}).  The cluster is whole at the end."""
+def run(c, network, rounds=1, hold_s=HOLD_S):
+    """(operations, {fault: [seconds without an acknowledged write]}, {fault: [seconds from its end until the member
+    takes writes]}).  The cluster is whole at the end."""
     clients = history.Clients(c, ['stream', 'f/', 5])
-    spans = []
+    spans, returns = [], {}
     wait_for_writes(clients, 0)
     for name, of_leader, begin, end in faults(network) * rounds:
         m = pick(c, of_leader)
         start = time.monotonic()
         begin(m)
         wait_for_writes(clients, time.monotonic())
-        time.sleep(max(0, start + HOLD_S - time.monotonic()))
+        time.sleep(max(0, start + hold_s - time.monotonic()))
         over = time.monotonic()
         end(m)
-        wait_for_writes_at(c, m)
+        returns.setdefault(name, []).append(wait_for_writes_at(c, m))
         spans.append((name, start, over))
     ops = clients.stop()
     silence = {}
     for name, start, over in spans:
         silence.setdefault(name, []).append(history.longest_silence(ops, start, over))
-    return ops, silence
+    return ops, silence, returns
 
 
 def stored(c, prefix):
@@ -126,9 +128,11 @@ def make_leader(c, m, wanted):
     raise AssertionError('leadership does not move')
 
 
-def use_up(c, m, count=100):
-    """The log's own file and the database have room left: big values use it up.  True: the member has ended."""
+def use_up(c, m, filler, count=40):
+    """The log's own file and the database have room left, and what fails gives room back: big values use it up.
+    True: the member has ended."""
     for i in range(count):
+        fill(filler)
         c.ctl('put', f'big/{i % 20}', ok=False, input='x' * 1_000_000, members=[o for o in c.members if o is not m])
         if not m.is_running():
             return True
@@ -148,9 +152,8 @@ def full_disk(t, of_leader, binary=None):
         make_leader(c, m, of_leader)
         clients = history.Clients(c, ['stream', 'f/', 5])
         wait_for_writes(clients, 0)
-        fill(disk / 'filler')
         begin = time.monotonic()
-        c.had_ended = use_up(c, m)
+        c.had_ended = use_up(c, m, disk / 'filler')
         wait_for_writes(clients, time.monotonic())
         over = time.monotonic()
         (disk / 'filler').unlink()

@@ -15,7 +15,7 @@ class Nemesis:
     """One fault at a time, most of them of one member, the leader more often than not."""
 
     FAULTS = ['kill', 'kill', 'stop', 'stop', 'move leader', 'kill all']
-    CUTS = ['cut', 'cut from peers', 'cut from peers', 'cut from clients']
+    CUTS = ['cut', 'cut from peers', 'cut from peers', 'cut from clients', 'cut from one peer']
     SIDES = {'cut': 'pc', 'cut from peers': 'p', 'cut from clients': 'c'}
 
     def __init__(self, cluster, network, rng):
@@ -51,6 +51,11 @@ class Nemesis:
             go_on(m)
         elif fault == 'move leader':
             self.move(self.rng.choice(self.cluster.members))
+        elif fault == 'cut from one peer':
+            other = self.rng.choice([o for o in self.cluster.members if o is not m])
+            self.network.part(m, other)
+            time.sleep(hold_s)
+            self.network.unite(m, other)
         else:
             self.network.cut(m, self.SIDES[fault])
             time.sleep(hold_s)

@@ -80,6 +80,15 @@ class Network:
         for side in sides:
             ip('link', 'set', self.wire(m, side), 'up')
 
+    def part(self, a, b):
+        """These two no longer hear each other; others hear both."""
+        for m, other in ((a, b), (b, a)):
+            ip('-n', self.name(m), 'route', 'add', 'blackhole', other.peer_host + '/32')
+
+    def unite(self, a, b):
+        for m, other in ((a, b), (b, a)):
+            ip('-n', self.name(m), 'route', 'del', 'blackhole', other.peer_host + '/32')
+
     def remove(self):
         for m in self.cluster.members:
             for side in self.bridges:
