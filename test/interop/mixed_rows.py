@@ -7,6 +7,7 @@ that nothing depends on.
 import json
 import os
 import re
+import threading
 import time
 
 import peer_test
@@ -16,8 +17,11 @@ from mixed import MixedMember, under, wait_for
 STORM_S = float(os.environ.get('MIXED_STORM_S', '3'))
 
 
+said = threading.local()  # lines of the row that this thread is at
+
+
 def say(text):
-    print(f'    {text}', flush=True)
+    said.lines.append(f'    {text}')
 
 
 def kinds(c):

@@ -8,7 +8,7 @@ import time
 
 import reference
 from cairn_test import HANG_S, Skip
-from mixed import Mixed, MixedMember, under, wait_for
+from mixed import Mixed, MixedMember, ports, under, wait_for
 from mixed_rows import far_behind, operations, say
 
 NEXT = {'3.5': '3.6', '3.6': '3.7'}
@@ -186,39 +186,47 @@ def row_17_corruption(t, version):
     assert 'corrupt cluster' in c.ctl('put', 'a', 'b', members=[lead], ok=False)[1]
 
 
-def row_18_force_new_cluster(t, version):
-    """An etcd alone after Cairn members, and a Cairn alone after etcds; then the others join again."""
-    for first in 'etcd', 'cairn':
-        c = Mixed(t, version, 'ece', how='dir').up()
-        c.put(c.members[0], '/before', first)
-        c.same()
-        m = c.of(first)[0]
-        for x in c.members:
-            x.kill()
-        c.members = [m]
-        m.args = ['--force-new-cluster']
-        m.start()
-        c.wait()
-        m.args = []
-        m.stop()
-        m.start()
-        c.wait()
-        assert c.get(m, '/before') == first and len(c.listed(m)) == 1
-        c.join(MixedMember(c, f'again-{first}', first == 'etcd'))
-        operations(c, c.members[1])
-        c.finish()
-        c.members = []
+def force_new_cluster(t, version, first):
+    c = Mixed(t, version, 'ece', how='dir').up()
+    c.put(c.members[0], '/before', first)
+    c.same()
+    m = c.of(first)[0]
+    for x in c.members:
+        x.kill()
+    c.members = [m]
+    m.args = ['--force-new-cluster']
+    m.start()
+    c.wait()
+    m.args = []
+    m.stop()
+    m.start()
+    c.wait()
+    assert c.get(m, '/before') == first and len(c.listed(m)) == 1
+    c.join(MixedMember(c, 'again', first == 'etcd'))
+    operations(c, c.members[1])
+    c.finish()
+
+
+def row_18_force_new_cluster_etcd(t, version):
+    """On an etcd's directory after a Cairn was in the cluster; then a Cairn joins again."""
+    force_new_cluster(t, version, 'etcd')
+
+
+def row_18_force_new_cluster_cairn(t, version):
+    """On a Cairn's directory after etcds were in the cluster; then an etcd joins again."""
+    force_new_cluster(t, version, 'cairn')
 
 
 class Namespaces:
     """A network namespace a member, on one bridge."""
 
     def __init__(self, t, count):
-        self.tag = f'mx{os.getpid() % 10000}'
+        number = next(ports)
+        self.tag = f'mx{number}'
         self.bridge, self.names = f'{self.tag}b', [f'{self.tag}n{i}' for i in range(count)]
         if os.getuid() != 0 or shutil.which('ip') is None:
             raise Skip('network namespaces need root and ip')
-        self.net = f'10.{200 + os.getpid() % 50}.{os.getpid() % 250}'
+        self.net = f'10.{200 + number // 250 % 50}.{number % 250}'
         try:
             self.ip('link', 'add', self.bridge, 'type', 'bridge')
             self.ip('addr', 'add', f'{self.net}.254/24', 'dev', self.bridge)
@@ -339,6 +347,7 @@ def row_21_far_behind(t, version):
 
 
 ROWS = [row_11_old_joiner, row_12_versions, row_13_auth, row_15_tls, row_17_corruption,
-        row_18_force_new_cluster, row_19_one_direction, row_20_history, row_21_migration_same_directories,
+        row_18_force_new_cluster_etcd,
+        row_18_force_new_cluster_cairn, row_19_one_direction, row_20_history, row_21_migration_same_directories,
         row_21_migration_remove_and_add, row_21_far_behind]
 VERSIONS = {row_11_old_joiner: ['3.6', '3.7'], row_20_history: ['3.5']}
