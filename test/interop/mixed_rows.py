@@ -48,7 +48,7 @@ def row_2_status(c):
     for field in ('leader', 'raftTerm', 'raftIndex', 'raftAppliedIndex'):
         assert len({x[field] for x in s.values()}) == 1, (field, s)
     table = c.ctl('endpoint', 'status', '-w', 'table', ctl=c.etcdctl)[0]
-    assert len(re.findall(r'\| +true \| +false \|', table)) == 1, table
+    assert len(re.findall(r'[|│] +true [|│] +false [|│]', table)) == 1, table
 
 
 def nested_txn(c, m):

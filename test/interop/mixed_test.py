@@ -29,6 +29,7 @@ LOADED = [*FIRST, rows.row_5_writers, rows.row_6_kill]
 SMALL = [rows.row_7_snapshot_to_cairn, rows.row_8_snapshot_from_cairn, rows.row_9_membership,
          rows.row_10_removal, rows.row_11_joins, rows.row_16_refusals,
          rows.row_16_lease_pages, rows.row_14_no_space]
+TWO = [rows.row_7_snapshot_to_cairn, rows.row_8_snapshot_from_cairn, rows.row_9_membership]
 
 
 def shared_clusters(version):
@@ -40,6 +41,7 @@ def shared_clusters(version):
         ('2+1 plain', {'kinds': 'ecc', 'how': 'dir'}, FIRST),
         ('1+2 TLS', {'kinds': 'eec', 'how': joined, 'is_tls': True}, FIRST),
         ('1+2 small snapshots', {'kinds': 'ece', 'how': 'dir', 'snapshots': True}, SMALL),
+        ('2+1 TLS small snapshots', {'kinds': 'ecc', 'how': 'dir', 'snapshots': True, 'is_tls': True}, TWO),
     ]
 
 
