@@ -2,13 +2,15 @@
 """Clusters of etcd and Cairn members, at the level of the etcd: making them, turning members from one into
 the other, load that keeps count, and what must be equal at the end."""
 import contextlib
+import itertools
 import json
+import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import time
-import urllib.error
 import urllib.request
 
 import reference
@@ -29,11 +31,25 @@ def wait_for(what, cond, seconds=HANG_S):
         time.sleep(0.05)
 
 
+# Not out of the range that the kernel takes the ports of connections from: a member that is down keeps its own.
+ports = itertools.count(12000 + os.getpid() * 53 % 16000)
+
+
+def port():
+    while True:
+        number = next(ports)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(('127.0.0.1', number))
+            return number
+
+
 class MixedMember(Member):
-    """is_cairn tells the program; old_flags are for 3.5, which names them otherwise."""
+    """is_cairn tells the program."""
 
     def __init__(self, cluster, name, is_cairn):
         super().__init__(cluster, name)
+        self.client_port, self.peer_port = port(), port()
         self.become(is_cairn)
 
     def become(self, is_cairn):
@@ -256,12 +272,11 @@ class Mixed(Cluster):
 
 class Storm:
     """Writers that go on through everything, in the background."""
-    number = 0
+    numbers = itertools.count()
 
     def __init__(self, c, clients=8, pin=False, members=None):
-        Storm.number += 1
         cmd = [str(c.client), '-endpoints', ','.join(m.url for m in members or c.members), '-clients',
-               str(clients), '-name', str(Storm.number)]
+               str(clients), '-name', str(next(Storm.numbers))]
         if c.certs:
             cmd += ['-certs', str(c.certs)]
         self.process = subprocess.Popen([*cmd, *(['-pin'] if pin else []), 'storm'], stdin=subprocess.PIPE,
@@ -282,12 +297,3 @@ def under(storm, say):
     got = storm.end()
     assert got['acknowledged'] > 0, got
     say(f'{got["acknowledged"]} puts acknowledged, {got["errors"]} errors, longest pause {got["longest"]} ms')
-
-
-def refused(call):
-    """Text of the HTTP error that this ends with."""
-    try:
-        call()
-    except urllib.error.HTTPError as e:
-        return e.read().decode()
-    raise AssertionError('not refused')

@@ -7,6 +7,7 @@ that nothing depends on.
 import json
 import os
 import re
+import threading
 import time
 
 import peer_test
@@ -16,8 +17,11 @@ from mixed import MixedMember, under, wait_for
 STORM_S = float(os.environ.get('MIXED_STORM_S', '3'))
 
 
+said = threading.local()  # lines of the row that this thread is at
+
+
 def say(text):
-    print(f'    {text}', flush=True)
+    said.lines.append(f'    {text}')
 
 
 def kinds(c):
@@ -44,7 +48,7 @@ def row_2_status(c):
     for field in ('leader', 'raftTerm', 'raftIndex', 'raftAppliedIndex'):
         assert len({x[field] for x in s.values()}) == 1, (field, s)
     table = c.ctl('endpoint', 'status', '-w', 'table', ctl=c.etcdctl)[0]
-    assert len(re.findall(r'\| +true \| +false \|', table)) == 1, table
+    assert len(re.findall(r'[|│] +true [|│] +false [|│]', table)) == 1, table
 
 
 def nested_txn(c, m):

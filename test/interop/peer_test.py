@@ -233,6 +233,10 @@ def compare_refusals(cluster, sides, table=None):
         for port, to in sides:
             status, headers, body = raw(port, refusal_request(cluster, method, path, to, **more))
             headers = [re.sub(r'(version:.*?)3\.\d+\.\d+', r'\1VERSION', h) for h in headers]
+            # What Go's library says of bad protobuf is another thing in every release.
+            if body.startswith(b'failed to decode raft message ('):
+                headers = [h for h in headers if not h.startswith('content-length')]
+                body = body[:body.index(b'(')]
             got.append((status, headers, body))
         if got[0] != got[1]:
             different.append(f'{method} {path} {more}\n  etcd  {got[0]}\n  cairn {got[1]}')
