@@ -193,6 +193,7 @@ int apply_run(struct apply *a, struct mvcc_values *v, uint64_t now_ms, uint64_t 
         err = ERR_RPC_NO_SPACE;
         out->is_over_quota = true;
     }
+    out->lease_granted = err == 0 && a->req.which == WIRE_INTERNAL_LEASE_GRANT;
     out->lease_removed = err == 0 && a->req.which == WIRE_INTERNAL_LEASE_REVOKE;
     out->err = err;
     return 0;

@@ -62,6 +62,7 @@ struct apply_result {
     bool version_from_v2; /* the log of before may hold v2 requests, which end a 3.7 member */
     bool version_lowered; /* a raft snapshot must be taken (peer-protocol 4.8) */
     bool published;       /* attributes of this member were set */
+    bool lease_granted;
     bool lease_removed;
 };
 

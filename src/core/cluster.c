@@ -82,6 +82,8 @@ void core_applied_result(struct core *c, const struct core_request *r,
         core_raise_nospace(c);
     }
     c->leases_changed = c->leases_changed || res->lease_removed;
+    c->leases_granted += res->lease_granted;
+    c->leases_revoked += res->lease_removed;
     if (is_own_publication(r, res) && !c->is_published) {
         c->is_published = true;
         log_info("published local member to cluster through raft",

@@ -565,6 +565,8 @@ void core_status(const struct core *c, struct core_status *out)
         .proposals_failed = c->proposals_failed,
         .leases_expired = c->leases_expired,
         .leases_renewed = c->leases_renewed,
+        .leases_granted = c->leases_granted,
+        .leases_revoked = c->leases_revoked,
         .leader_changes = c->leader_changes,
         .snapshot_index = c->snapshot_index,
         .level = c->config.level,

@@ -357,6 +357,8 @@ struct core_status {
     uint64_t slow_reads;
     uint64_t leases_expired; /* revoked by this member as the leader */
     uint64_t leases_renewed;
+    uint64_t leases_granted; /* applied, as leases_revoked */
+    uint64_t leases_revoked;
     uint64_t snapshot_index;
     enum level level;
 };

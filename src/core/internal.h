@@ -154,6 +154,8 @@ struct core {
     uint64_t doubt_ms;      /* leadership needs a quorum until then */
     uint64_t leases_expired;
     uint64_t leases_renewed;
+    uint64_t leases_granted;
+    uint64_t leases_revoked;
 
     /* WAL appends. */
     struct list appends; /* out with the next take */
