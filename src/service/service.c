@@ -11,6 +11,7 @@ struct service *service_create(const struct service_options *opts)
     s->core = driver_core(opts->driver);
     list_init(&s->promotions);
     monitor_create(s);
+    watches_create(s);
     return s;
 }
 
@@ -26,6 +27,7 @@ static void call_free(struct service_call *sc)
 
 void service_destroy(struct service *s)
 {
+    watches_destroy(s);
     monitor_destroy(s);
     while (s->free != NULL) {
         struct service_call *sc = s->free;
@@ -39,6 +41,7 @@ void service_destroy(struct service *s)
 void service_register(struct service *s, struct grpc_server *server)
 {
     kv_register(s, server);
+    watch_register(s, server);
     maintenance_register(s, server);
     cluster_register(s, server);
     upgrade_register(s, server);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "apply/apply.h"
+#include "mvcc/watch.h"
 
 struct fake_core fake;
 
@@ -35,6 +36,7 @@ void fake_core_init(struct env *env)
     fake.status.raft.hard.term = 3;
     const struct apply_options ao = {.member_id = FAKE_SELF, .level = LEVEL_3_7};
     fake.apply = apply_create(&ao);
+    fake.hub = watch_hub_create();
 }
 
 void fake_core_deinit(void)
@@ -43,6 +45,7 @@ void fake_core_deinit(void)
     membership_deinit(&fake.members);
     buf_deinit(&fake.body);
     apply_destroy(fake.apply);
+    watch_hub_destroy(fake.hub);
 }
 
 void fake_member_add(uint64_t id, const char *name, const char *peer_url, const char *client_url,
@@ -268,4 +271,16 @@ struct env *driver_env(struct driver *d)
 {
     (void)d;
     return fake.env;
+}
+
+struct watch_hub *driver_watch_hub(struct driver *d)
+{
+    (void)d;
+    return fake.hub;
+}
+
+void driver_watch_kick(struct driver *d)
+{
+    (void)d;
+    fake.kicks++;
 }
