@@ -152,7 +152,8 @@ MUST_USE int backend_view_record_get(struct backend_view *v, struct backend_rev 
 MUST_USE int backend_view_get(struct backend_view *v, unsigned bucket, struct slice key,
                               struct backend_record *out);
 
-/* ---- history: all records that were not removed, by revision: the newest view, then the tail ---- */
+/* ---- history: all records that were not removed, by revision: the newest view, then the tail ----
+ */
 
 /* Revision of the first record that is not in the newest view; INT64_MAX: there is none. */
 int64_t backend_tail_first(const struct backend *b);

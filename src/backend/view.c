@@ -109,9 +109,8 @@ void backend_record_release(struct backend_record *r)
 int64_t backend_tail_first(const struct backend *b)
 {
     const struct tail_ring *r = &b->tail.records;
-    return r->first == r->end
-               ? INT64_MAX
-               : ((const struct tail_record *)tail_ring_at(r, r->first))->rev.main;
+    return r->first == r->end ? INT64_MAX
+                              : ((const struct tail_record *)tail_ring_at(r, r->first))->rev.main;
 }
 
 bool backend_tail_next(const struct backend *b, struct backend_rev from, struct backend_rev *out,

@@ -42,8 +42,8 @@ static void fall_behind_each(void *arg, struct watch_interval *i)
     }
 }
 
-static void each_interval(struct watch_interval *i,
-                          void (*fn)(void *arg, struct watch_interval *i), void *arg)
+static void each_interval(struct watch_interval *i, void (*fn)(void *arg, struct watch_interval *i),
+                          void *arg)
 {
     if (i != NULL) {
         each_interval(i->left, fn, arg);

@@ -66,7 +66,7 @@ struct watch_stream {
 struct watcher {
     struct list_node in_interval;
     struct list_node in_stream;
-    struct list_node in_queue; /* behind: ready of the hub or parked of the stream */
+    struct list_node in_queue;       /* behind: ready of the hub or parked of the stream */
     struct watch_interval *interval; /* NULL: out (compacted) */
     struct watch_stream *stream;
     int64_t next_rev;

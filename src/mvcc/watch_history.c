@@ -194,7 +194,8 @@ static int chunk_encode(struct watch_hub *h)
         }
         for (uint32_t r = w->batch_first; r != UINT32_MAX; r = h->refs[r].next) {
             struct rcbuf *b;
-            int err = watch_event_encoded(h->store, &h->chunk.events.at[h->refs[r].event], true, &b);
+            int err =
+                watch_event_encoded(h->store, &h->chunk.events.at[h->refs[r].event], true, &b);
             if (err != 0 && err != ERR_COLD) {
                 return err;
             }

@@ -17,9 +17,9 @@ struct watch_event {
     bool is_create;
     enum watch_prev prev_state;
     struct backend_rev prev_rev;
-    struct slice prev;    /* WATCH_PREV_HERE: of the chunk's memory */
-    struct rcbuf *plain;  /* encoded, or NULL */
-    struct rcbuf *full;   /* with prev_kv */
+    struct slice prev;   /* WATCH_PREV_HERE: of the chunk's memory */
+    struct rcbuf *plain; /* encoded, or NULL */
+    struct rcbuf *full;  /* with prev_kv */
 };
 
 struct watch_events {

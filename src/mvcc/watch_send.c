@@ -84,8 +84,7 @@ static bool is_wanted(const struct match *m, const struct watcher *w)
     if (w->next_rev > m->event->rev.main) {
         return false;
     }
-    if (m->side == WATCH_BEHIND &&
-        (w->stream->is_blocked || w->next_rev < m->hub->chunk.from)) {
+    if (m->side == WATCH_BEHIND && (w->stream->is_blocked || w->next_rev < m->hub->chunk.from)) {
         return false;
     }
     return m->event->rev.is_tombstone ? !w->no_delete : !w->no_put;

@@ -343,7 +343,8 @@ static void watch_on_start(struct grpc_call *call)
 static void call_end(struct watch_call *wc)
 {
     LIST_FOREACH (&wc->stream.watchers, n) {
-        watch_end(wc, container_of(LIST_ENTRY(n, struct watcher, in_stream), struct client_watch, w));
+        watch_end(wc,
+                  container_of(LIST_ENTRY(n, struct watcher, in_stream), struct client_watch, w));
     }
     list_remove(&wc->node);
     map_deinit(&wc->by_id);
