@@ -3,12 +3,14 @@
 CAIRN_REFERENCE names one: the same words are expected of both."""
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'lib'))
 from cairn_test import HANG_S, Skip, main  # noqa: E402
+from cluster import Cluster  # noqa: E402
 from watch_stream import WatchStream, short  # noqa: E402
 
 
@@ -271,6 +273,63 @@ def test_many(t):
     started = time.monotonic()
     s.stop()
     assert time.monotonic() - started < HANG_S
+    w.close()
+
+
+def leader_of(c):
+    status = c.status()
+    ids = {s['header']['member_id']: url for url, s in status.items()}
+    leader = next(s['leader'] for s in status.values() if s.get('leader'))
+    return next(m for m in c.members if m.url == ids[leader])
+
+
+def test_leader_change_and_loss(t):
+    """The stream of a follower goes on under a new leader; without any, those end that asked for one."""
+    c = Cluster(t)
+    c.start()
+    leader = leader_of(c)
+    follower = next(m for m in c.members if m is not leader)
+    other = next(m for m in c.members if m not in (leader, follower))
+    w = WatchStream(follower.client_port)
+    strict = WatchStream(follower.client_port, headers=[('hasleader', 'true')])
+    for s in (w, strict):
+        s.create(b'k', b'l')
+        expect(s, 'id=0 created rev=1')
+    c.ctl('put', 'k1', 'a')
+    leader.kill()
+    c.wait([follower, other])
+    c.ctl('put', 'k2', 'b', members=[follower, other])
+    for s in (w, strict):
+        assert events(s, 2) == ['PUT k1=a@2', 'PUT k2=b@3']
+    other.kill()
+    strict.wait_end()
+    leader.start()
+    c.wait([follower, leader])
+    c.ctl('put', 'k3', 'c', members=[follower, leader])
+    assert events(w, 1) == ['PUT k3=c@4']
+    w.close()
+
+
+def test_snapshot_install(t):
+    """A member that slept gets a snapshot; its watchers get all that was in between."""
+    c = Cluster(t, args=['--snapshot-count', '20', '--snapshot-catchup-entries', '5'])
+    c.start()
+    leader = leader_of(c)
+    slept = next(m for m in c.members if m is not leader)
+    w = WatchStream(slept.client_port)
+    w.create(b'k', b'l', prev=True)
+    expect(w, 'id=0 created rev=1')
+    c.ctl('put', 'k', '0', members=[leader])
+    assert events(w, 1) == ['PUT k=0@2']
+    slept.process.send_signal(signal.SIGSTOP)
+    for i in range(1, 80):
+        c.ctl('put', 'k', str(i), members=[leader])
+    slept.process.send_signal(signal.SIGCONT)
+    want = [f'PUT k={i}@{i + 2} (was {i - 1}@{i + 1})' for i in range(1, 80)]
+    assert events(w, 79) == want
+    c.ctl('put', 'k', 'last')
+    assert events(w, 1) == ['PUT k=last@82 (was 79@81)']
+    assert 'applied snapshot' in slept.log()
     w.close()
 
 

@@ -77,9 +77,9 @@ class Response:
 
 
 class WatchStream:
-    def __init__(self, port, window=1 << 20):
+    def __init__(self, port, window=1 << 20, headers=()):
         self.client = Client(port, window=window)
-        self.stream = self.client.call('/etcdserverpb.Watch/Watch')
+        self.stream = self.client.call('/etcdserverpb.Watch/Watch', headers=headers)
         self.bytes = b''
 
     def send(self, body):
@@ -114,6 +114,10 @@ class WatchStream:
                 self.bytes += payload
                 if payload:
                     self.client.grow(self.stream, len(payload))
+
+    def wait_end(self):
+        while self.stream not in self.client.ended:
+            self.client.read_frame()
 
     def close(self):
         self.client.close()
