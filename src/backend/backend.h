@@ -152,6 +152,20 @@ MUST_USE int backend_view_record_get(struct backend_view *v, struct backend_rev 
 MUST_USE int backend_view_get(struct backend_view *v, unsigned bucket, struct slice key,
                               struct backend_record *out);
 
+/* ---- history: all records that were not removed, by revision: the newest view, then the tail ----
+ */
+
+/* Revision of the first record that is not in the newest view; INT64_MAX: there is none. */
+int64_t backend_tail_first(const struct backend *b);
+/* The first record of the tail at or above from; false: none. The value lives as of record_get. */
+bool backend_tail_next(const struct backend *b, struct backend_rev from, struct backend_rev *out,
+                       struct slice *value);
+/* The records of the view with main >= from, in order, until each returns what is not 0, which is
+ * returned; ERR_END: no more.  Slices live for the call.  Any thread, one at a time a view. */
+MUST_USE int backend_view_scan(struct backend_view *v, int64_t from,
+                               int (*each)(void *arg, struct backend_rev rev, struct slice value),
+                               void *arg);
+
 /* ---- rewriting the file (defragmentation, storage-formats 7.4) ---- */
 
 struct backend_defrag;

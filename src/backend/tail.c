@@ -109,23 +109,27 @@ static int rev_compare(struct backend_rev a, struct backend_rev b)
     return a.sub == b.sub ? 0 : (a.sub < b.sub ? -1 : 1);
 }
 
-const struct tail_record *tail_find(const struct tail *t, struct backend_rev rev)
+const struct tail_record *tail_from(const struct tail *t, struct backend_rev rev)
 {
     uint64_t lo = t->records.first, hi = t->records.end;
     while (lo < hi) {
         uint64_t mid = lo + (hi - lo) / 2;
         const struct tail_record *r = tail_ring_at(&t->records, mid);
-        int c = rev_compare(r->rev, rev);
-        if (c == 0) {
-            return r->rev.is_tombstone == rev.is_tombstone ? r : NULL;
-        }
-        if (c < 0) {
+        if (rev_compare(r->rev, rev) < 0) {
             lo = mid + 1;
         } else {
             hi = mid;
         }
     }
-    return NULL;
+    return lo < t->records.end ? tail_ring_at(&t->records, lo) : NULL;
+}
+
+const struct tail_record *tail_find(const struct tail *t, struct backend_rev rev)
+{
+    const struct tail_record *r = tail_from(t, rev);
+    bool is_it =
+        r != NULL && rev_compare(r->rev, rev) == 0 && r->rev.is_tombstone == rev.is_tombstone;
+    return is_it ? r : NULL;
 }
 
 void tail_drop(struct tail *t, const struct tail_mark *upto)

@@ -72,6 +72,8 @@ uint8_t *tail_bytes(struct tail *t, size_t len);
 struct slice tail_copy(struct tail *t, struct slice s);
 /* The record at rev or NULL. */
 const struct tail_record *tail_find(const struct tail *t, struct backend_rev rev);
+/* The first record at or above rev, or NULL. */
+const struct tail_record *tail_from(const struct tail *t, struct backend_rev rev);
 /* Forgets everything up to and including this mark (a copy of it). */
 void tail_drop(struct tail *t, const struct tail_mark *upto);
 void tail_check(const struct tail *t);

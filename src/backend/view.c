@@ -103,3 +103,41 @@ void backend_record_release(struct backend_record *r)
     bolt_value_release(&r->pin);
     *r = (struct backend_record){0};
 }
+
+/* ---- history ---- */
+
+int64_t backend_tail_first(const struct backend *b)
+{
+    const struct tail_ring *r = &b->tail.records;
+    return r->first == r->end ? INT64_MAX
+                              : ((const struct tail_record *)tail_ring_at(r, r->first))->rev.main;
+}
+
+bool backend_tail_next(const struct backend *b, struct backend_rev from, struct backend_rev *out,
+                       struct slice *value)
+{
+    const struct tail_record *r = tail_from(&b->tail, from);
+    if (r != NULL) {
+        *out = r->rev;
+        *value = r->value;
+    }
+    return r != NULL;
+}
+
+int backend_view_scan(struct backend_view *v, int64_t from,
+                      int (*each)(void *arg, struct backend_rev rev, struct slice value), void *arg)
+{
+    uint8_t key[BACKEND_TOMBSTONE_BYTES];
+    struct backend_rev rev = {.main = from};
+    struct bolt_cursor c;
+    struct bolt_item item;
+    bolt_cursor_init(&c, v->tx, v->buckets[BACKEND_BUCKET_KEY], BOLT_READ_SCAN);
+    int err = bolt_cursor_seek(&c, slice_make(key, backend_rev_encode(rev, key)), &item);
+    while (err == 0) {
+        err = backend_rev_decode(item.key, &rev);
+        err = err != 0 ? err : each(arg, rev, item.value);
+        err = err != 0 ? err : bolt_cursor_next(&c, &item);
+    }
+    bolt_cursor_release(&c);
+    return err;
+}

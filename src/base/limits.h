@@ -38,6 +38,7 @@
     (1u << 20)                  /* one cold read job, one burst of a streamed response             \
                                  */
 #define LIMIT_PLAN_PIN_MS 60000 /* a reader slower than this is reset */
+#define LIMIT_WATCHES 4194304   /* over all streams of a member */
 #define LIMIT_RESPONSE_BUFFER_BYTES (128u << 20) /* all response bytes waiting for windows */
 
 /* Net. */

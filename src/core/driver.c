@@ -93,6 +93,9 @@ static void give_messages(struct driver *d, struct core_update *u)
 static void give_news(struct driver *d, const struct core_update *u)
 {
     const struct driver_config *dc = &d->config;
+    if (u->epoch_changed) {
+        watch_hub_attach(d->watch.hub, core_store(d->core));
+    }
     if (u->epoch_changed && dc->on_epoch_changed != NULL) {
         dc->on_epoch_changed(dc->arg);
     }
@@ -173,13 +176,16 @@ static void turn(void *arg)
             fatal(d, u.fatal, u.fatal_text);
         }
     } while (u.has_more && ++takes < DRIVER_TAKES_MAX);
-    if (u.has_more) {
+    int err = driver_watch_turn(d);
+    if (u.has_more || err == ERR_AGAIN) {
         driver_schedule(d);
+    } else if (err != 0) {
+        fatal(d, err, "reading old revisions for watchers");
     }
     driver_epochs_sweep(d);
     set_wake(d, u.wake_ms);
     if (u.is_stopped && d->is_stopping && !d->log.is_running && !d->spare.is_running &&
-        !d->purge.is_running) {
+        !d->purge.is_running && d->watch.read == NULL) {
         struct env_exec *x = d->env->exec;
         x->ops->timer_stop(x, &d->tick); /* no turn may be pending when it is closed */
         x->ops->timer_stop(x, &d->wake);
@@ -215,14 +221,17 @@ int driver_open(const struct driver_config *config, struct driver **out, char *t
     list_init(&d->jobs);
     list_init(&d->old_epochs);
     text[0] = 0;
+    d->watch.hub = watch_hub_create();
     int err = boot_open(d, text);
     if (err != 0) {
+        watch_hub_destroy(d->watch.hub);
         if (text[0] == 0) {
             (void)snprintf(text, DRIVER_TEXT_BYTES, "%s", err_text(err));
         }
         mem_free(d);
         return err;
     }
+    watch_hub_attach(d->watch.hub, core_store(d->core));
     d->tick.fire = on_tick;
     d->wake.fire = on_wake;
     *out = d;
@@ -303,6 +312,7 @@ void driver_close(struct driver *d)
     d->is_closed = true;
     x->ops->timer_stop(x, &d->tick);
     x->ops->timer_stop(x, &d->wake);
+    watch_hub_destroy(d->watch.hub);
     boot_close(d);
     mem_free(d);
 }

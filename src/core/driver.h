@@ -26,6 +26,7 @@
 enum { DRIVER_TEXT_BYTES = 512 };
 
 struct driver;
+struct watch_hub;
 
 /* A MsgSnap for a peer, with the database that belongs to it. */
 struct driver_snapshot {
@@ -138,6 +139,9 @@ void driver_stop(struct driver *d);
 void driver_close(struct driver *d);
 
 struct core *driver_core(struct driver *d);
+/* Watchers of the store: driver_watch_kick after adding one or unblocking a stream. */
+struct watch_hub *driver_watch_hub(struct driver *d);
+void driver_watch_kick(struct driver *d);
 struct env *driver_env(struct driver *d);
 enum level driver_level(const struct driver *d);
 

@@ -7,6 +7,7 @@
 
 #include "core/driver.h"
 #include "core/epoch.h"
+#include "mvcc/watch.h"
 #include "wal/wal.h"
 
 enum { DRIVER_CURSORS_MAX = 2 * RAFT_MEMBERS_MAX };
@@ -61,6 +62,13 @@ struct install_job {
     char text[DRIVER_TEXT_BYTES];
 };
 
+/* Old history for watchers. */
+struct watch_work {
+    struct env_job job;
+    struct watch_hub *hub;
+    struct watch_job *read; /* NULL: none is under way */
+};
+
 /* Where the last read of old entries for a member ended. */
 struct log_cursor {
     uint64_t to; /* 0: free */
@@ -87,6 +95,7 @@ struct driver {
     struct commit_job commit;
     struct purge_job purge;
     struct install_job install;
+    struct watch_work watch;
     struct list jobs; /* running work jobs */
 
     struct env_timer tick;
@@ -114,6 +123,8 @@ void driver_spare_retry(struct driver *d);
 void driver_commit_start(struct driver *d, struct backend_batch *batch);
 void driver_job_start(struct driver *d, struct core_job *job);
 void driver_install_start(struct driver *d, struct core_install *in);
+/* watch.c: hands out what was changed in this turn, and reads on for who is behind. */
+MUST_USE int driver_watch_turn(struct driver *d);
 /* Old epochs that nobody reads any more go. */
 void driver_epochs_sweep(struct driver *d);
 

@@ -24,6 +24,12 @@ void epoch_init(struct epoch *e)
     membership_init(&e->members);
 }
 
+static void on_event(void *arg, const struct mvcc_event *event)
+{
+    const struct driver *d = arg;
+    watch_hub_event(d->watch.hub, event);
+}
+
 /* Of the epoch in use only: batches of no other are taken. */
 static void on_batch(void *arg, struct backend_batch *batch, uint64_t index, uint64_t term)
 {
@@ -116,7 +122,7 @@ static int load_leases(struct epoch *e)
     return err;
 }
 
-int epoch_load(struct epoch *e, const struct driver *d, uint64_t seed, char *text)
+int epoch_load(struct epoch *e, struct driver *d, uint64_t seed, char *text)
 {
     struct lessor_options lo = {
         .backend = e->backend,
@@ -132,6 +138,8 @@ int epoch_load(struct epoch *e, const struct driver *d, uint64_t seed, char *tex
         .lessor = e->lessor,
         .bucket_meta = SCHEMA_META,
         .rules = level_rules(d->level),
+        .on_event = on_event,
+        .on_event_arg = d,
     };
     e->store = mvcc_create(&mo);
     if (err == 0) {

@@ -36,7 +36,7 @@ void epoch_init(struct epoch *e);
  * failure too. */
 MUST_USE int epoch_open(struct epoch *e, struct driver *d, char *text);
 /* Leases and keys.  seed: lessor_options.hash_seed. */
-MUST_USE int epoch_load(struct epoch *e, const struct driver *d, uint64_t seed, char *text);
+MUST_USE int epoch_load(struct epoch *e, struct driver *d, uint64_t seed, char *text);
 void epoch_schema_drop(struct epoch *e);
 /* True while plans, views or hashes of it are open. */
 bool epoch_is_read(const struct epoch *e);

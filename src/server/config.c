@@ -11,7 +11,11 @@
 #include "member/initial.h"
 #include "member/url.h"
 
-enum { REQUEST_TIMEOUT_MS = 5000 }; /* T without the elections */
+enum {
+    REQUEST_TIMEOUT_MS = 5000, /* T without the elections */
+    WATCH_PROGRESS_MS = 600000,
+    WATCH_PROGRESS_MIN_MS = 100,
+};
 enum { ELECTION_MS_MAX = 50000, ELECTION_TICKS_MIN = 5, SAMPLING_RATE_MAX = 1000000 };
 
 /* ---- checks ---- */
@@ -108,6 +112,15 @@ static int check_discovery(const struct flags *f, struct buf *error)
         return ERR_INVALID;
     }
     return 0;
+}
+
+static uint64_t watch_progress_ms(const struct flags *f)
+{
+    uint64_t ms = flag_ms(f, FLAG_ID_WATCH_PROGRESS_NOTIFY_INTERVAL);
+    if (ms == 0) {
+        return WATCH_PROGRESS_MS;
+    }
+    return ms < WATCH_PROGRESS_MIN_MS ? WATCH_PROGRESS_MIN_MS : ms;
 }
 
 static int check_timers(const struct flags *f, struct buf *error)
@@ -549,6 +562,7 @@ static void make_checks(const struct flags *f, struct server_config *s)
     s->driver.lease_checkpoints = gate_is_on(gates, "LeaseCheckpoint");
     s->driver.lease_checkpoints_persist = gate_is_on(gates, "LeaseCheckpointPersist");
     s->corrupt_check_ms = flag_ms(f, FLAG_ID_CORRUPT_CHECK_TIME);
+    s->watch_progress_ms = watch_progress_ms(f);
     if (gate_is_on(gates, "CompactHashCheck")) {
         s->compact_hash_check_ms = flag_ms(f, FLAG_ID_COMPACT_HASH_CHECK_TIME);
     }

@@ -432,6 +432,8 @@ static void make_rpc(struct server *s)
         .txn_ops_max = dc->txn_ops_max,
         .peers = &s->peers.asker,
         .request_timeout_ms = s->config.request_timeout_ms,
+        .election_ms = dc->election_ms,
+        .watch_progress_ms = s->config.watch_progress_ms,
         .corrupt_check_ms = s->config.corrupt_check_ms,
         .compact_hash_check_ms = s->config.compact_hash_check_ms,
     };

@@ -47,8 +47,9 @@ struct server_config {
     bool has_initial_corrupt_check;
     uint64_t corrupt_check_ms;      /* 0: off */
     uint64_t compact_hash_check_ms; /* 0: off */
-    uint64_t request_timeout_ms;    /* T of client-api 2.0.4 */
-    void (*on_ready)(void *arg);    /* the member serves; arg of server_create */
+    uint64_t watch_progress_ms;
+    uint64_t request_timeout_ms; /* T of client-api 2.0.4 */
+    void (*on_ready)(void *arg); /* the member serves; arg of server_create */
 };
 
 struct server;

@@ -50,6 +50,7 @@ struct service {
     struct list lease_asks; /* renewals and looks under way */
     size_t lease_asks_open; /* questions to the leader */
     struct monitor *monitor;
+    struct watches *watches;
 };
 
 /* ---- calls ---- */
@@ -91,6 +92,7 @@ void cluster_register(struct service *s, struct grpc_server *server);
 void health_register(struct service *s, struct grpc_server *server);
 void downgrade_on_message(struct grpc_call *call, struct slice msg);
 void move_leader_on_message(struct grpc_call *call, struct slice msg);
+void watch_register(struct service *s, struct grpc_server *server);
 void upgrade_register(struct service *s, struct grpc_server *server);
 
 /* Members as field `field` of a response. */
@@ -112,6 +114,11 @@ void promotions_stop(struct service *s);
 /* monitor.c */
 void monitor_create(struct service *s);
 void monitor_destroy(struct service *s);
+/* watch.c */
+void watches_create(struct service *s);
+/* Ends all streams. */
+void watches_stop(struct service *s);
+void watches_destroy(struct service *s);
 /* range.c: the reply of a CORE_RANGE request, unary and streamed. */
 void range_answer(struct service_call *sc);
 void range_stream_answer(struct service_call *sc);

@@ -12,6 +12,7 @@ struct service *service_create(const struct service_options *opts)
     list_init(&s->promotions);
     list_init(&s->lease_asks);
     monitor_create(s);
+    watches_create(s);
     return s;
 }
 
@@ -27,6 +28,7 @@ static void call_free(struct service_call *sc)
 
 void service_destroy(struct service *s)
 {
+    watches_destroy(s);
     monitor_destroy(s);
     while (s->free != NULL) {
         struct service_call *sc = s->free;
@@ -41,6 +43,7 @@ void service_register(struct service *s, struct grpc_server *server)
 {
     kv_register(s, server);
     lease_register(s, server);
+    watch_register(s, server);
     maintenance_register(s, server);
     cluster_register(s, server);
     upgrade_register(s, server);

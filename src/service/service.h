@@ -55,6 +55,8 @@ struct service_options {
     const struct service_peers *peers; /* NULL: there is nobody to ask */
     uint64_t request_timeout_ms;       /* T of client-api 2.0.4 */
     uint64_t corrupt_check_ms;         /* --corrupt-check-time; 0: off */
+    uint64_t election_ms;              /* how often streams that want a leader look for one */
+    uint64_t watch_progress_ms;        /* --watch-progress-notify-interval */
     uint64_t compact_hash_check_ms;    /* --compact-hash-check-time; 0: the gate is off */
 };
 

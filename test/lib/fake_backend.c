@@ -29,6 +29,7 @@ struct backend {
     unsigned cold_percent;
     int64_t cold_main_max;
     uint64_t cold_seed;
+    int64_t view_max;
 };
 
 struct backend *fake_backend_create(void)
@@ -261,6 +262,57 @@ int backend_view_record_get(struct backend_view *v, struct backend_rev rev,
                             struct backend_record *out)
 {
     return record_read((struct backend *)(void *)v, rev, out);
+}
+
+/* ---- history ---- */
+
+void fake_backend_view_set(struct backend *b, int64_t main_max)
+{
+    b->view_max = main_max;
+}
+
+static struct record *history_from(const struct backend *b, struct backend_rev rev)
+{
+    size_t lo = 0;
+    while (lo < b->len &&
+           (rev_order(b->records[lo].rev, rev) < 0 || b->records[lo].bytes == NULL)) {
+        lo++;
+    }
+    return lo < b->len ? &b->records[lo] : NULL;
+}
+
+int64_t backend_tail_first(const struct backend *b)
+{
+    const struct record *r = history_from(b, (struct backend_rev){b->view_max + 1, 0, false});
+    return r == NULL ? INT64_MAX : r->rev.main;
+}
+
+bool backend_tail_next(const struct backend *b, struct backend_rev from, struct backend_rev *out,
+                       struct slice *value)
+{
+    const struct record *r = history_from(b, from);
+    if (r != NULL) {
+        *out = r->rev;
+        *value = slice_make(r->bytes, r->len);
+    }
+    return r != NULL;
+}
+
+int backend_view_scan(struct backend_view *v, int64_t from,
+                      int (*each)(void *arg, struct backend_rev rev, struct slice value), void *arg)
+{
+    const struct backend *b = (struct backend *)(void *)v;
+    struct backend_rev rev = {.main = from};
+    int err = 0;
+    while (err == 0) {
+        const struct record *r = history_from(b, rev);
+        if (r == NULL) {
+            return ERR_END;
+        }
+        err = each(arg, r->rev, slice_make(r->bytes, r->len));
+        rev = (struct backend_rev){r->rev.main, r->rev.sub + 1, false};
+    }
+    return err;
 }
 
 /* ---- source ---- */

@@ -17,6 +17,8 @@ struct backend *fake_backend_create(void);
 void fake_backend_destroy(struct backend *b);
 /* percent of the records with main <= main_max are cold; which ones depends on seed. */
 void fake_backend_cold_set(struct backend *b, unsigned percent, int64_t main_max, uint64_t seed);
+/* History: records with main <= main_max are in the view, later ones in the tail. */
+void fake_backend_view_set(struct backend *b, int64_t main_max);
 size_t fake_backend_record_count(const struct backend *b);
 size_t fake_backend_refs(const struct backend *b);
 /* A row of another bucket; false: not there. */

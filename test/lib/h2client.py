@@ -61,12 +61,12 @@ class Client:
         self.send_raw(struct.pack('>I', len(payload))[1:] + bytes([kind, flags])
                       + struct.pack('>I', stream) + payload)
 
-    def call(self, path, body=None, end=True):
+    def call(self, path, body=None, end=True, headers=()):
         """Begins a call; body None: only the headers."""
         stream, self.next_id = self.next_id, self.next_id + 2
         block = b''.join(_header(*h) for h in [
             (':method', 'POST'), (':scheme', 'http'), (':path', path), (':authority', 'h'),
-            ('content-type', 'application/grpc'), ('te', 'trailers')])
+            ('content-type', 'application/grpc'), ('te', 'trailers'), *headers])
         self.frame(HEADERS, END_HEADERS, stream, block)
         if body is not None:
             payload = message(body)

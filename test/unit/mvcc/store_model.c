@@ -11,6 +11,9 @@ static void on_event(void *arg, const struct mvcc_event *e)
     struct world *w = arg;
     struct wire_kv kv;
     w->events++;
+    if (w->hub != NULL) {
+        watch_hub_event(w->hub, e);
+    }
     assert_int_equal(wire_kv_decode(e->stored, &kv), 0);
     assert_true(slice_equal(kv.key, e->key));
     assert_int_equal(kv.version, e->version);

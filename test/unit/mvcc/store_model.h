@@ -19,6 +19,7 @@
 #include "mvcc/hash.h"
 #include "mvcc/mvcc.h"
 #include "mvcc/txn.h"
+#include "mvcc/watch.h"
 #include "schema/level.h"
 #include "wire/response.h"
 
@@ -45,6 +46,7 @@ struct world {
     int64_t rev;
     int64_t compacted;
     size_t events;
+    struct watch_hub *hub; /* hears of the changes, or NULL */
     size_t fetches;
     struct buf body;
     struct arena arena;

@@ -12,6 +12,7 @@
 
 #include "apply/apply.h"
 #include "lease/lessor.h"
+#include "mvcc/watch.h"
 
 struct fake_core fake;
 
@@ -38,6 +39,7 @@ void fake_core_init(struct env *env)
     fake.apply = apply_create(&ao);
     fake.lessor = lessor_create(&(struct lessor_options){.min_ttl_s = 2});
     lessor_promote(fake.lessor, env_mono_ms(env), 0);
+    fake.hub = watch_hub_create();
 }
 
 void fake_core_deinit(void)
@@ -47,6 +49,7 @@ void fake_core_deinit(void)
     buf_deinit(&fake.body);
     apply_destroy(fake.apply);
     lessor_destroy(fake.lessor);
+    watch_hub_destroy(fake.hub);
 }
 
 void fake_member_add(uint64_t id, const char *name, const char *peer_url, const char *client_url,
@@ -284,4 +287,16 @@ struct env *driver_env(struct driver *d)
 {
     (void)d;
     return fake.env;
+}
+
+struct watch_hub *driver_watch_hub(struct driver *d)
+{
+    (void)d;
+    return fake.hub;
+}
+
+void driver_watch_kick(struct driver *d)
+{
+    (void)d;
+    fake.kicks++;
 }

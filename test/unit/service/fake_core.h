@@ -39,6 +39,8 @@ struct fake_core {
     bool is_over_quota;
     struct apply *apply;
     struct lessor *lessor; /* primary; without a file */
+    struct watch_hub *hub;
+    size_t kicks; /* of the hub */
     struct mvcc_hash_value cached[MVCC_HASHES_MAX];
     size_t cached_count;
     struct fake_ask asks[FAKE_ASKS_MAX];
