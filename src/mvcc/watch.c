@@ -214,6 +214,11 @@ size_t watch_hub_count(const struct watch_hub *h)
     return h->count;
 }
 
+uint64_t watch_hub_sent(const struct watch_hub *h)
+{
+    return h->sent;
+}
+
 size_t watch_hub_behind(const struct watch_hub *h)
 {
     return h->behind;

@@ -117,6 +117,8 @@ int64_t watch_hub_rev(const struct watch_hub *h);
 /* The store's revision now. */
 int64_t watch_hub_store_rev(const struct watch_hub *h);
 size_t watch_hub_count(const struct watch_hub *h);
+/* Events given to watchers since the start. */
+uint64_t watch_hub_sent(const struct watch_hub *h);
 /* Watchers behind. */
 size_t watch_hub_behind(const struct watch_hub *h);
 void watch_hub_check(const struct watch_hub *h);

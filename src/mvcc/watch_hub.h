@@ -59,6 +59,7 @@ struct watch_hub {
     size_t behind;
     int64_t rev;
     uint64_t epoch;
+    uint64_t sent;
     struct watch_events pending;
     struct watch_chunk chunk;
     bool has_chunk; /* read, not yet handed out */

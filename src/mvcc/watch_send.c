@@ -159,5 +159,6 @@ int watch_give(struct watch_hub *h, struct watcher *w, struct watch_event *event
         w->stream->is_blocked = true;
         return ERR_AGAIN;
     }
+    h->sent += d.count;
     return 0;
 }

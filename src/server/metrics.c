@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "mvcc/watch.h"
 #include "os/os.h"
 #include "server/internal.h"
 
@@ -19,6 +20,16 @@ static void on_timing(void *arg, enum driver_timing what, uint64_t ns)
     };
     struct server *s = arg;
     metrics_observe(s->metrics, ids[what], (double)ns / 1e9);
+}
+
+static void collect_watch(const struct server *s, struct metrics *m)
+{
+    const struct watch_hub *hub = driver_watch_hub(s->driver);
+    metrics_set(m, METRIC_DEBUGGING_MVCC_WATCHER_TOTAL, (double)watch_hub_count(hub));
+    metrics_set(m, METRIC_DEBUGGING_MVCC_SLOW_WATCHER_TOTAL, (double)watch_hub_behind(hub));
+    metrics_set(m, METRIC_DEBUGGING_MVCC_EVENTS_TOTAL, (double)watch_hub_sent(hub));
+    metrics_set(m, METRIC_DEBUGGING_MVCC_WATCH_STREAM_TOTAL,
+                (double)service_watch_streams(s->service));
 }
 
 static void collect_core(struct server *s, struct metrics *m)
@@ -44,6 +55,7 @@ static void collect_core(struct server *s, struct metrics *m)
     metrics_set(m, METRIC_DEBUGGING_MVCC_COMPACT_REVISION, (double)st.compact_rev);
     struct core *core = driver_core(s->driver);
     metrics_set(m, METRIC_DEBUGGING_MVCC_KEYS_TOTAL, (double)mvcc_key_count(core_store(core)));
+    collect_watch(s, m);
     const struct mvcc_counts *n = mvcc_counts(core_store(core));
     metrics_set(m, METRIC_MVCC_RANGE_TOTAL, (double)n->ranges);
     metrics_set(m, METRIC_MVCC_PUT_TOTAL, (double)n->puts);

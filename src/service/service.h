@@ -107,6 +107,9 @@ void service_page_lease(struct service *s, int64_t id, bool is_renewal, bool wan
 void service_page_downgrade(struct service *s, void (*on_done)(void *arg, int err, bool is_enabled),
                             void *arg);
 
+/* Open Watch streams. */
+size_t service_watch_streams(const struct service *s);
+
 /* What pages need: a read of the local state (one key), linearizable or not. on_done once. */
 void service_probe(struct service *s, bool is_serializable, void (*on_done)(void *arg, int err),
                    void *arg);

@@ -27,6 +27,7 @@ struct watches {
     struct service *service;
     struct watch_hub *hub;
     struct list streams;
+    size_t count;
     struct env_timer leader; /* runs while a stream wants a leader */
     unsigned leaderless;
     struct grpc_part *parts; /* of the message being sent */
@@ -334,6 +335,7 @@ static void watch_on_start(struct grpc_call *call)
     wc->progress.fire = on_progress;
     wc->wants_leader = slice_equal_cstr(grpc_call_metadata(call, "hasleader"), "true");
     list_push_back(&all->streams, &wc->node);
+    all->count++;
     if (wc->wants_leader) {
         leader_watch(all);
     }
@@ -347,6 +349,7 @@ static void call_end(struct watch_call *wc)
                   container_of(LIST_ENTRY(n, struct watcher, in_stream), struct client_watch, w));
     }
     list_remove(&wc->node);
+    wc->all->count--;
     map_deinit(&wc->by_id);
     *call_slot(wc->call) = NULL;
     mem_free(wc);
@@ -439,6 +442,11 @@ static const struct grpc_method watch_methods[] = {
 void watch_register(struct service *s, struct grpc_server *server)
 {
     grpc_server_add(server, watch_methods, ARRAY_LEN(watch_methods), s);
+}
+
+size_t service_watch_streams(const struct service *s)
+{
+    return s->watches->count;
 }
 
 void watches_create(struct service *s)
