@@ -30,8 +30,15 @@ static void watch_done(struct env_job *job)
 
 int driver_watch_turn(struct driver *d)
 {
-    int err = d->is_failed || d->is_stopping ? 0 : watch_hub_flush(d->watch.hub);
-    struct watch_job *read = d->is_stopping ? NULL : watch_hub_job(d->watch.hub);
+    if (d->is_failed) {
+        return 0;
+    }
+    /* Always: what was collected must not outlive the turn. */
+    int err = watch_hub_flush(d->watch.hub);
+    if (d->is_stopping) {
+        return 0;
+    }
+    struct watch_job *read = watch_hub_job(d->watch.hub);
     if (read != NULL) {
         d->watch.read = read;
         d->watch.job.run = watch_run;
