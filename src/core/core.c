@@ -30,6 +30,7 @@ void core_reply(struct core *c, struct core_request *r, int err)
     r->err = err;
     r->stage = CORE_STAGE_NONE;
     c->request_count--;
+    c->request_bytes -= r->held_bytes;
     if (r->values != NULL) {
         mvcc_values_destroy(r->values);
         r->values = NULL;
@@ -106,6 +107,10 @@ void core_apply_make(struct core *c, const struct schema_boot *s)
     apply_versions_load(c->apply, s->cluster_version, s->storage_version);
     if (s->has_downgrade) {
         apply_downgrade_load(c->apply, &s->downgrade);
+    }
+    if (s->auth_revision == 0) {
+        /* etcd's members have it in their files from the start, also without authentication. */
+        schema_put_auth_revision(c->backend, SCHEMA_AUTH_REVISION_FIRST);
     }
 }
 
@@ -218,12 +223,14 @@ static void on_tick(struct core *c)
 static void on_request(struct core *c, struct core_request *r)
 {
     c->request_count++;
+    r->held_bytes = r->kind == CORE_PROPOSE && !r->is_internal ? r->body.len : 0;
+    c->request_bytes += r->held_bytes;
     r->deadline_ms = c->now_ms + core_request_timeout_ms(c);
     if (c->is_stopping || c->fatal != 0) {
         core_reply(c, r, ERR_RPC_STOPPED);
         return;
     }
-    if (c->request_count > LIMIT_PENDING_REQUESTS) {
+    if (c->request_count > LIMIT_PENDING_REQUESTS || c->request_bytes > LIMIT_PENDING_BYTES) {
         core_reply(c, r, ERR_RPC_TOO_MANY_REQUESTS);
         return;
     }

@@ -149,7 +149,8 @@ struct core_request {
     /* Private. */
     uint64_t id;
     uint64_t deadline_ms;
-    uint64_t wait; /* read round, applied index, or backend position */
+    size_t held_bytes; /* of the body, counted */
+    uint64_t wait;     /* read round, applied index, or backend position */
     struct mvcc_values *values;
     struct mvcc_hash *hash_run;
     struct slice entry; /* of a proposal that waits for a leader */

@@ -119,7 +119,8 @@ struct core {
     struct list catching;
     size_t forwarded_count;
     bool is_held;         /* raft hands leadership over: proposals wait until that is decided */
-    size_t request_count; /* requests inside the core */
+    size_t request_count; /* requests inside the core, against LIMIT_PENDING_REQUESTS */
+    size_t request_bytes; /* bodies of their proposals, against LIMIT_PENDING_BYTES */
     uint64_t next_id;
     uint64_t proposals_failed;
     uint64_t proposals_pending;

@@ -181,6 +181,7 @@ MUST_USE int schema_tx_put_storage_version(struct bolt_tx *tx, struct semver v);
 #define SCHEMA_META_FINISHED_COMPACT "finishedCompactRev"
 #define SCHEMA_AUTH_ENABLED_KEY "authEnabled"
 #define SCHEMA_AUTH_REVISION_KEY "authRevision"
+enum { SCHEMA_AUTH_REVISION_FIRST = 1 };
 #define SCHEMA_CLUSTER_VERSION_KEY "clusterVersion"
 #define SCHEMA_DOWNGRADE_KEY "downgrade"
 

@@ -8,7 +8,8 @@
 #include "bolt/bolt.h"
 #include "member/peer_body.h"
 
-enum { STOP_GRACE_MS = 500, VERSION_TIMEOUT_MS = 3000 };
+/* Headers: as etcd's peer listeners. */
+enum { STOP_GRACE_MS = 500, VERSION_TIMEOUT_MS = 3000, HEADER_TIMEOUT_MS = 5000 };
 
 /* ---- transport -> driver ---- */
 
@@ -382,7 +383,7 @@ void server_peers_open(struct server_peers *p, const struct server_config *confi
         .arg = p,
     };
     p->transport = peer_transport_create(&pc);
-    struct rpc_server_options ro = {.env = env};
+    struct rpc_server_options ro = {.env = env, .header_timeout_ms = HEADER_TIMEOUT_MS};
     p->rpc = rpc_server_create(&ro);
     peer_members_set(p->transport, core_members(core));
 }

@@ -160,9 +160,11 @@ static int alarm_take(const struct service *s, struct slice msg, struct alarm_re
         return ERR_RPC_ALARM_ACTION;
     }
     bool is_known = (uint32_t)a->type <= SCHEMA_ALARM_CORRUPT;
-    return (uint32_t)a->action == ALARM_ACTIVATE && !is_known && !service_rules(s)->takes_any_alarm
-               ? ERR_RPC_ALARM_TYPE
-               : 0;
+    /* The cluster's version: below 3.6 other members may be of 3.5. */
+    bool takes_any = service_rules(s)->takes_any_alarm &&
+                     semver_compare(core_cluster_version(s->core), (struct semver){3, 6, 0}) >= 0;
+    return (uint32_t)a->action == ALARM_ACTIVATE && !is_known && !takes_any ? ERR_RPC_ALARM_TYPE
+                                                                            : 0;
 }
 
 static void alarm_on_message(struct grpc_call *call, struct slice msg)

@@ -6,12 +6,12 @@ With two voters nothing commits in etcd unless our acknowledgements arrive, and 
 our messages do while our member leads.
 """
 import pathlib
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'lib'))
@@ -100,6 +100,12 @@ def add(server, ctl, port, *args):
     return new, cluster, {m['ID']: m['peerURLs'][0] for m in found['members'] if m['ID'] != new}
 
 
+def is_whole(got):
+    head, found, body = got.partition(b'\r\n\r\n')
+    length = re.search(rb'(?i)content-length: (\d+)', head)
+    return found and length and len(body) >= int(length.group(1))
+
+
 def raw(port, request):
     """What a peer port answers to these bytes: status, headers without Date, body."""
     with socket.create_connection(('127.0.0.1', port), timeout=HANG_S) as s:
@@ -107,7 +113,7 @@ def raw(port, request):
         s.settimeout(3)
         got = b''
         try:
-            while True:
+            while not is_whole(got):
                 more = s.recv(65536)
                 if not more:
                     break
@@ -175,66 +181,72 @@ def removed(t, version):
     again.stop()
 
 
-def refusals(t, version):
-    """The table of peer-protocol 2.4: the same status, headers and body on both sides."""
-    theirs, ctl, node, port, cluster, peers = joined(t, version)
-    me, other = node.id, list(peers)[0]
-    server_version = urllib.request.urlopen(f'{theirs.url}/version', timeout=HANG_S).read().decode()
-    server_version = server_version.split('"etcdserver":"')[1].split('"')[0]
+SNAP = (5).to_bytes(8, 'big') + b'\x08\x08\x10\x01\x18' + b'x'
+REFUSALS = [
+    ('PUT', '/raft', {}), ('GET', '/raft', {}), ('POST', '/raft/stream/message/1', {}),
+    ('GET', '/raft/snapshot', {}), ('POST', '/members', {}), ('GET', '/leases', {}),
+    ('POST', '/version', {}), ('GET', '/members/promote/1', {}),
+    ('POST', '/raft', {'X_Server_Version': '2.3.0'}), ('POST', '/raft', {'X_Server_Version': None}),
+    ('POST', '/raft', {'X_Min_Cluster_Version': '9.0.0'}),
+    ('POST', '/raft', {'X_Min_Cluster_Version': None}),
+    ('POST', '/raft', {'X_Server_Version': 'rubbish'}),
+    ('POST', '/raft', {'X_Etcd_Cluster_ID': 'abc'}),
+    ('POST', '/raft/snapshot', {'X_Etcd_Cluster_ID': 'abc'}),
+    ('GET', '/raft/stream/message/1', {'X_Etcd_Cluster_ID': 'abc'}),
+    ('GET', '/raft/stream/msgappv2/1', {}), ('GET', '/raft/stream/x/1', {}),
+    ('GET', '/raft/stream/message/xyz', {}), ('GET', '/raft/stream/message/1', {}),
+    ('GET', '/raft/stream/message/', {}), ('GET', '/raft/stream/message', {}),
+    ('GET', '/raft/stream/', {}),
+    ('GET', '/health', {}), ('GET', '/', {}), ('GET', '/members/', {}), ('GET', '/leases/x', {}),
+    ('GET', '/raft/', {}), ('GET', '/raft/foo', {}),
+    ('POST', '/raft', {'body': b'\xff\xff'}), ('POST', '/raft', {'body': b'\x08\x01'}),
+    ('POST', '/raft', {'body': b'\x08\x08\x10\x01\x18\x02'}),
+    ('POST', '/raft/snapshot', {'body': b''}), ('POST', '/raft/snapshot', {'body': b'abc'}),
+    ('POST', '/raft/snapshot', {'body': b'\xff' * 8}),
+    ('POST', '/raft/snapshot', {'body': SNAP}),
+    ('POST', '/members/promote/x', {}), ('POST', '/members/promote/77', {}),
+    ('POST', '/leases', {'body': b'\xff'}), ('POST', '/leases', {'body': b'\x08\x63'}),
+    ('POST', '/leases/internal', {'body': b'\x0a\x02\x08\x63'}),
+    ('GET', '/members/hashkv', {'body': b'{"revision":99999}'}),
+    ('GET', '/members/hashkv', {'body': b'{'}),
+    ('GET', '/members/hashkv', {'body': b'{}', 'X_Etcd_Cluster_ID': 'abc'}),
+]
 
-    def request(method, path, to, body=b'', **headers):
-        h = {'Host': 'x', 'X-Etcd-Cluster-ID': f'{cluster:x}', 'X-Server-Version': '3.6.0',
-             'X-Min-Cluster-Version': '3.0.0', 'X-Raft-To': f'{to:x}', 'Connection': 'close'}
-        h.update({k.replace('_', '-'): v for k, v in headers.items()})
-        if body or method == 'POST':
-            h['Content-Length'] = str(len(body))
-        text = f'{method} {path} HTTP/1.1\r\n'
-        text += ''.join(f'{k}: {v}\r\n' for k, v in h.items() if v is not None)
-        return text.encode() + b'\r\n' + body
 
-    snap = (5).to_bytes(8, 'big') + b'\x08\x08\x10\x01\x18' + b'x'
-    cases = [
-        ('PUT', '/raft', {}), ('GET', '/raft', {}), ('POST', '/raft/stream/message/1', {}),
-        ('GET', '/raft/snapshot', {}), ('POST', '/members', {}), ('GET', '/leases', {}),
-        ('POST', '/version', {}), ('GET', '/members/promote/1', {}),
-        ('POST', '/raft', {'X_Server_Version': '2.3.0'}), ('POST', '/raft', {'X_Server_Version': None}),
-        ('POST', '/raft', {'X_Min_Cluster_Version': '9.0.0'}),
-        ('POST', '/raft', {'X_Min_Cluster_Version': None}),
-        ('POST', '/raft', {'X_Server_Version': 'rubbish'}),
-        ('POST', '/raft', {'X_Etcd_Cluster_ID': 'abc'}),
-        ('POST', '/raft/snapshot', {'X_Etcd_Cluster_ID': 'abc'}),
-        ('GET', '/raft/stream/message/1', {'X_Etcd_Cluster_ID': 'abc'}),
-        ('GET', '/raft/stream/msgappv2/1', {}), ('GET', '/raft/stream/x/1', {}),
-        ('GET', '/raft/stream/message/xyz', {}), ('GET', '/raft/stream/message/1', {}),
-        ('GET', '/raft/stream/message/', {}), ('GET', '/raft/stream/message', {}),
-        ('GET', '/raft/stream/', {}),
-        ('GET', '/health', {}), ('GET', '/', {}), ('GET', '/members/', {}), ('GET', '/leases/x', {}),
-        ('GET', '/raft/', {}), ('GET', '/raft/foo', {}),
-        ('POST', '/raft', {'body': b'\xff\xff'}), ('POST', '/raft', {'body': b'\x08\x01'}),
-        ('POST', '/raft', {'body': b'\x08\x08\x10\x01\x18\x02'}),
-        ('POST', '/raft/snapshot', {'body': b''}), ('POST', '/raft/snapshot', {'body': b'abc'}),
-        ('POST', '/raft/snapshot', {'body': b'\xff' * 8}),
-        ('POST', '/raft/snapshot', {'body': snap}),
-        ('POST', '/members/promote/x', {}), ('POST', '/members/promote/77', {}),
-        ('POST', '/leases', {'body': b'\xff'}), ('POST', '/leases', {'body': b'\x08\x63'}),
-        ('POST', '/leases/internal', {'body': b'\x0a\x02\x08\x63'}),
-        ('GET', '/members/hashkv', {'body': b'{"revision":99999}'}),
-        ('GET', '/members/hashkv', {'body': b'{'}),
-        ('GET', '/members/hashkv', {'body': b'{}', 'X_Etcd_Cluster_ID': 'abc'}),
-    ]
+def refusal_request(cluster, method, path, to, body=b'', **headers):
+    h = {'Host': 'x', 'X-Etcd-Cluster-ID': f'{cluster:x}', 'X-Server-Version': '3.6.0',
+         'X-Min-Cluster-Version': '3.0.0', 'X-Raft-To': f'{to:x}', 'Connection': 'close'}
+    h.update({k.replace('_', '-'): v for k, v in headers.items()})
+    if body or method == 'POST':
+        h['Content-Length'] = str(len(body))
+    text = f'{method} {path} HTTP/1.1\r\n'
+    text += ''.join(f'{k}: {v}\r\n' for k, v in h.items() if v is not None)
+    return text.encode() + b'\r\n' + body
+
+
+def compare_refusals(cluster, sides, table=None):
+    """The table of peer-protocol 2.4: the same status, headers and body on both sides (port, id), versions
+    masked."""
     different = []
-    for method, path, more in cases:
+    for method, path, more in table or REFUSALS:
         got = []
-        for p, to in ((theirs.peer_port, other), (port, me)):
-            status, headers, body = raw(p, request(method, path, to, **more))
-            headers = [h.replace(server_version, 'VERSION') for h in headers]
-            for known in ('3.5.30', '3.6.14', '3.7.1'):
-                headers = [h.replace(known, 'VERSION') for h in headers]
+        for port, to in sides:
+            status, headers, body = raw(port, refusal_request(cluster, method, path, to, **more))
+            headers = [re.sub(r'(version:.*?)3\.\d+\.\d+', r'\1VERSION', h) for h in headers]
+            # What Go's library says of bad protobuf is another thing in every release.
+            if body.startswith(b'failed to decode raft message ('):
+                headers = [h for h in headers if not h.startswith('content-length')]
+                body = body[:body.index(b'(')]
             got.append((status, headers, body))
         if got[0] != got[1]:
             different.append(f'{method} {path} {more}\n  etcd  {got[0]}\n  cairn {got[1]}')
-    node.stop()
     assert not different, '\n' + '\n'.join(different)
+
+
+def refusals(t, version):
+    theirs, ctl, node, port, cluster, peers = joined(t, version)
+    compare_refusals(cluster, [(theirs.peer_port, list(peers)[0]), (port, node.id)])
+    node.stop()
 
 
 def test_life_3_5(t):
@@ -261,4 +273,5 @@ def test_refusals_3_6(t):
     refusals(t, '3.6')
 
 
-main(globals())
+if __name__ == '__main__':
+    main(globals())

@@ -161,6 +161,13 @@ class Test:
     def server(self, *a, **kw):
         return Server(self, *a, **kw)
 
+    def part(self, name):
+        """The same test with a folder of its own below this one's."""
+        other = object.__new__(Test)
+        other.build, other.dir, other.processes = self.build, self.dir / name, self.processes
+        other.dir.mkdir()
+        return other
+
     def close(self, keep):
         for p in self.processes:
             if p.poll() is None:

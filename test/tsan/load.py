@@ -47,7 +47,7 @@ class Load:
         if shutil.which('h2load'):
             workers.append(self.h2load)
         for i, fn in enumerate(workers):
-            t = threading.Thread(target=self.run, args=(fn, random.Random(f'{self.seed}.{i}')))
+            t = threading.Thread(target=self.run, args=(fn, random.Random(f'{self.seed}.{i}')), daemon=True)
             self.threads.append(t)
             t.start()
 
@@ -165,35 +165,38 @@ def check(server, want):
 
 
 def one(build, threads, seconds):
-    t = Test(build, f'tsan-{threads}')
+    t, loads = Test(build, f'tsan-{threads}'), []
     try:
         s = t.server(args=['--net-threads', str(threads), '--snapshot-count', '2000', '--auto-tls'])
         s.tls_port = free_port()
         s.args += ['--listen-client-urls', f'{s.url},https://127.0.0.1:{s.tls_port}']
         s.start()
         s.ctl('put', 'first', 'kept')
-        load = Load(s, threads)
-        load.begin()
+        loads.append(Load(s, threads))
+        loads[0].begin()
         time.sleep(seconds * 0.8)
         if s.process.poll() is None:
             s.ctl('snapshot', 'save', str(t.dir / 'backup.db'))
         s.stop()  # in the middle of it
-        load.end()
+        loads[0].end()
         check(s, -15)
         s.start()
         assert s.ctl('get', 'first')[0] == 'first\nkept\n'
-        load = Load(s, threads + 100)
-        load.begin()
+        loads.append(Load(s, threads + 100))
+        loads[1].begin()
         time.sleep(seconds * 0.2)
-        load.end()
+        loads[1].end()
         s.stop()
         check(s, -15)
-        print(f'ok --net-threads {threads}: {sum(load.counts.values())} rounds after the restart', flush=True)
+        rounds = ' + '.join(str(sum(load.counts.values())) for load in loads)
+        print(f'ok --net-threads {threads}: {rounds} rounds', flush=True)
         return True
     except Exception as e:
         print(f'FAILED --net-threads {threads}: {e}', flush=True)
         return False
     finally:
+        for load in loads:
+            load.stop.set()
         t.close(False)
 
 

@@ -8,6 +8,10 @@
 //	buckets FILE                       every bucket of a closed database file: pairs and a digest
 //	torture -state FILE -clients C     checks what FILE says was acknowledged, then writes until the
 //	                                   server dies, and says in FILE what was acknowledged
+//	storm  -name N -clients C [-pin]   writes until standard input ends, through failures; then checks
+//	                                   that nothing acknowledged is lost
+//	nested -name N                     a transaction in a transaction
+//	decode FILE                        buckets of a closed database that all members have in common
 //	bench  -clients C -seconds S       rate of puts (used by no test: a look by hand)
 package main
 
@@ -257,16 +261,26 @@ func main() {
 	clients := flag.Int("clients", 20, "")
 	seconds := flag.Int("seconds", 3, "")
 	state := flag.String("state", "torture.json", "")
+	certs := flag.String("certs", "", "a folder of tools/certs.sh")
+	name := flag.String("name", "s", "")
+	pin := flag.Bool("pin", false, "each writer knows one endpoint")
 	flag.Parse()
-	if flag.Arg(0) == "buckets" {
+	switch flag.Arg(0) {
+	case "buckets":
 		buckets(flag.Arg(1))
+		return
+	case "decode":
+		decode(flag.Arg(1))
+		return
+	case "storm":
+		storm(strings.Split(*endpoints, ","), certificates(*certs), *name, *clients, *pin)
 		return
 	}
 	if flag.Arg(0) == "checks" {
 		*endpoints = flag.Arg(1)
 	}
 	list := strings.Split(*endpoints, ",")
-	c, err := clientv3.New(clientv3.Config{Endpoints: list, DialTimeout: 10 * time.Second})
+	c, err := clientv3.New(clientv3.Config{Endpoints: list, TLS: certificates(*certs), DialTimeout: 10 * time.Second})
 	die(err)
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
@@ -282,6 +296,8 @@ func main() {
 		odd(ctx, c)
 	case "torture":
 		torture(ctx, c, *state, *clients)
+	case "nested":
+		nested(ctx, c, *name)
 	case "bench":
 		bench(ctx, c, *clients, *seconds)
 	default:
