@@ -281,6 +281,10 @@ static void checkpoints_survive_the_leader(void **state)
         assert_in_range(checkpoint_of(i), 699, 700);
     }
     unsigned next = (leader + 1) % 3;
+    cf_stop(&f, next);
+    assert_int_equal(cf_start(&f, next), 0);
+    assert_true(cf_wait_ready(&f));
+    assert_in_range(checkpoint_of(next), 699, 700); /* it is in the file */
     assert_int_equal(cf_transfer(&f, leader, f.members[next].id), 0);
     cf_run(&f, 2000);
     assert_in_range(left_s(next, ID), 690, 701);
