@@ -9,6 +9,7 @@ import random
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'lib'))
+import failover  # noqa: E402
 import history  # noqa: E402
 import linear  # noqa: E402
 from cairn_test import Skip, main  # noqa: E402
@@ -120,6 +121,7 @@ def one_round(t, seed):
         snapshots = sum(m.log().count('"applied snapshot"') for m in c.members)
         ops = clients.stop()
         c.assert_equal()
+        failover.check_logs(c)
     known = sum(o.outcome != 'unknown' for o in ops)
     print(f'seed {seed}: {len(ops)} operations, {len(ops) - known} without an answer, '
           f'{snapshots} snapshots; faults: {", ".join(f"{f} {m}" for _, f, m in nemesis.told)}', flush=True)

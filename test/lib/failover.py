@@ -86,8 +86,16 @@ def stored(c, prefix):
     return {text(kv['key']): (text(kv.get('value', '')), kv['version'], kv['mod_revision']) for kv in r.get('kvs', [])}
 
 
+def check_logs(c):
+    """A build with a sanitizer has found nothing, no invariant was broken."""
+    for m in c.members:
+        for bad in ('Sanitizer', 'runtime error:', 'invariant broken'):
+            assert bad not in m.log(), m.log()[m.log().index(bad) - 200:][:6000]
+
+
 def check(c, ops, prefix='f/'):
     c.wait()
+    check_logs(c)
     c.assert_equal()
     history.check_revisions(ops)
     history.check_stored(ops, stored(c, prefix))
