@@ -1,7 +1,7 @@
 # Cairn: verbs over Meson and Ninja.  `make help` lists them.
 #
 # BUILD   build folder (build)          PREFIX, DESTDIR   for install
-# ARGS    passed on by run              T, SECS           fuzz target and its time
+# ARGS    passed on by run, bench       T, SECS           fuzz target and its time
 
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -61,17 +61,17 @@ check:
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-## bench    rates, latencies and CPU beside the real etcd, in alternating pairs
+## bench    rates, latencies, CPU and memory beside the real etcd, in alternating pairs (ARGS=--quick)
 bench: all
 	@tools/deps.sh build bench
-	@python3 test/bench/bench.py --build $(BUILD)
+	@python3 test/bench/bench.py --build $(BUILD) $(ARGS)
 
 ## fuzz     one libFuzzer target for SECS seconds: make fuzz T=bolt_open SECS=600 (all without T)
 fuzz:
 	@tools/deps.sh build fuzz
 	@tools/fuzz.sh "$(T)" $(SECS)
 
-## interop  side by side and hand-over with real etcd 3.5, 3.6, 3.7 (Go needed)
+## interop  hand-over, side by side and differential fuzz with real etcd 3.5, 3.6, 3.7 (Go needed)
 interop: all
 	@test/interop/run.sh $(BUILD)
 
@@ -81,11 +81,12 @@ asan:
 	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized
 	@ninja -C build-asan -j $(JOBS) && tools/run_tests.py --build build-asan --only unit,crash
 
-## tsan     the unit tests under the thread sanitizer
+## tsan     the unit tests and a load on a server under the thread sanitizer
 tsan:
 	@tools/deps.sh build
 	@[ -f build-tsan/build.ninja ] || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false --buildtype=debugoptimized
-	@ninja -C build-tsan -j $(JOBS) && tools/run_tests.py --build build-tsan --only unit
+	@ninja -C build-tsan -j $(JOBS) && TSAN_OPTIONS="halt_on_error=1 exitcode=66 $$TSAN_OPTIONS" tools/run_tests.py --build build-tsan --only unit && \
+	  python3 test/tsan/load.py --build build-tsan
 
 ## cov      line coverage of the unit tests (build-cov/coverage.txt)
 cov:

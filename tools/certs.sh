@@ -1,5 +1,5 @@
 #!/bin/sh
-# Certificates for a cluster on this machine: tools/certs.sh DIR.
+# Certificates for a cluster on this machine: tools/certs.sh DIR [MORE-NAMES], as IP:10.0.0.1,DNS:host.
 # DIR gets ca.crt, server.crt and .key (members, to clients and to each other), client.crt and .key.
 # For trying things out and for tests: the CA's key stays beside them.
 set -eu
@@ -27,6 +27,6 @@ key ca
 openssl req -x509 -new -key ca.key -subj /CN=cairn-test-ca -days 3650 -out ca.new
 mv ca.new ca.pem
 cp ca.pem ca.crt
-sign server member serverAuth,clientAuth IP:127.0.0.1,IP:::1,DNS:localhost
+sign server member serverAuth,clientAuth "IP:127.0.0.1,IP:::1,DNS:localhost${2:+,$2}"
 sign client root clientAuth
 rm -f ca.pem ca.srl

@@ -19,6 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = ['unit', 'crash', 'e2e', 'asan', 'fuzz', 'interop']
 # Hang limits, generous: nothing here measures speed.
 HANG_S = {'unit': 900, 'e2e': 900, 'asan': 1200, 'fuzz': 600, 'interop': 900}
+TSAN_SLOWER = 10  # than a plain build, as limits go
 
 
 class Count:
@@ -72,9 +73,11 @@ def meson_part(count, build, suites):
     if log.exists():
         log.unlink()
     cmd = ['meson', 'test', '-C', build, '--no-rebuild', '--num-processes', str(os.cpu_count() or 2)]
+    slower = TSAN_SLOWER if 'tsan' in build else 1
+    cmd += ['--timeout-multiplier', str(slower)]
     for s in suites:
         cmd += ['--suite', s]
-    code, text = run(cmd, HANG_S['unit'])
+    code, text = run(cmd, HANG_S['unit'] * slower)
     if not log.exists():
         count.fail(f'meson test ({build}): {text[-2000:]}')
         return
@@ -95,6 +98,10 @@ def e2e_part(count, build):
             count.skip(f'{s.name}: {text.strip().splitlines()[-1]}')
         else:
             count_one(count, s.name, code == 0, text)
+    # Again, with connections on threads of their own.
+    member = ROOT / 'test' / 'e2e' / 'member_test.py'
+    code, text = run([sys.executable, str(member), '--build', build, '--net-threads', '2'], HANG_S['e2e'])
+    count_one(count, member.name + ' --net-threads 2', code == 0, text)
 
 
 def asan_part(count):

@@ -46,7 +46,8 @@ enum cairn_error {
     CAIRN_E_ARGUMENT = -1, /* an endpoint or an argument cannot be understood */
     CAIRN_E_MEMORY = -2,
     CAIRN_E_REPLY = -3, /* the answer is malformed */
-    CAIRN_E_TLS = -4,   /* the endpoint needs TLS, which this build has not */
+    CAIRN_E_TLS = -4,   /* a certificate file is bad (cairn_client_error says why), or an endpoint
+                         * behind a first one with http:// has https:// */
     CAIRN_E_SYSTEM = -5,
     CAIRN_E_STOPPED = -6, /* a callback of the caller ended the call */
 };
@@ -68,18 +69,26 @@ static inline struct cairn_bytes cairn_text(const char *s)
 struct cairn_client;
 
 struct cairn_options {
-    const char *endpoints; /* comma separated: host:port, http://host:port, unix:path */
-    const char *user;      /* NULL: no login */
+    /* Comma separated: host:port, http://host:port, https://host:port, unix:path.  The scheme of
+     * the first decides for all; without one, TLS is used when a file below is given. */
+    const char *endpoints;
+    const char *user; /* NULL: no login */
     const char *password;
     const char *token;         /* a token to send instead of a login */
     uint32_t timeout_ms;       /* of one call; 0: 5000 */
     uint32_t login_timeout_ms; /* 0: 2000 */
     size_t send_bytes_max;     /* 0: 2 MiB */
     size_t recv_bytes_max;     /* 0: 2^31-1 */
+    const char *ca_file;       /* TLS: who may have signed the server's certificate; NULL: the
+                                * system's authorities */
+    const char *cert_file;     /* certificate of this client, with its key; NULL: none */
+    const char *key_file;
+    bool skips_verify; /* take any certificate of the server (tests) */
 };
 
 /* Connections are made by the first call; with a user, the login is made here.  On failure *out is
- * NULL, except when the login failed: then cairn_client_error says why and close is due. */
+ * NULL, except when the login failed or a certificate file is bad: then cairn_client_error says why
+ * and close is due. */
 CAIRN_API int cairn_client_open(const struct cairn_options *options, struct cairn_client **out);
 CAIRN_API void cairn_client_close(struct cairn_client *c);
 /* Text of the last failure, "" when the last call succeeded. */

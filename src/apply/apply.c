@@ -3,7 +3,7 @@
 
 #include "apply/internal.h"
 
-enum { APPLY_ARENA_BYTES = 16 * 1024, COST_PUT_BYTES = 256, COST_LEASE_BYTES = 64 };
+enum { APPLY_ARENA_BYTES = 16 * 1024, COST_PUT_BYTES = 256 };
 
 struct apply *apply_create(const struct apply_options *opts)
 {
@@ -105,7 +105,7 @@ static uint64_t request_cost(const struct apply *a)
     switch (a->req.which) {
     case WIRE_INTERNAL_PUT: return apply_put_cost(&a->put);
     case WIRE_INTERNAL_TXN: return apply_txn_cost(&a->txn);
-    case WIRE_INTERNAL_LEASE_GRANT: return COST_LEASE_BYTES;
+    case WIRE_INTERNAL_LEASE_GRANT: return APPLY_GRANT_COST;
     default: return 0;
     }
 }
@@ -193,6 +193,8 @@ int apply_run(struct apply *a, struct mvcc_values *v, uint64_t now_ms, uint64_t 
         err = ERR_RPC_NO_SPACE;
         out->is_over_quota = true;
     }
+    out->lease_granted = err == 0 && a->req.which == WIRE_INTERNAL_LEASE_GRANT;
+    out->lease_removed = err == 0 && a->req.which == WIRE_INTERNAL_LEASE_REVOKE;
     out->err = err;
     return 0;
 }

@@ -36,7 +36,8 @@ struct apply_options {
     struct membership *members;
     uint64_t member_id;
     enum level level;
-    int64_t quota_bytes; /* <= 0: none */
+    bool has_persisted_checkpoints; /* LeaseCheckpointPersist */
+    int64_t quota_bytes;            /* <= 0: none */
 };
 
 struct apply *apply_create(const struct apply_options *opts);
@@ -61,6 +62,8 @@ struct apply_result {
     bool version_from_v2; /* the log of before may hold v2 requests, which end a 3.7 member */
     bool version_lowered; /* a raft snapshot must be taken (peer-protocol 4.8) */
     bool published;       /* attributes of this member were set */
+    bool lease_granted;
+    bool lease_removed;
 };
 
 /* Normal entries with data only. *out_id: of the request, 0 = none.  ERR_MALFORMED: no etcd wrote
@@ -88,6 +91,7 @@ struct schema_downgrade apply_downgrade(const struct apply *a);
  * change of the cluster version and every few seconds. */
 void apply_storage_version_step(struct apply *a);
 /* quota cost of a request as the API and the chain count it. */
+enum { APPLY_GRANT_COST = 64 }; /* of a lease */
 uint64_t apply_put_cost(const struct wire_put_req *put);
 uint64_t apply_txn_cost(const struct wire_txn_req *txn);
 

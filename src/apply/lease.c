@@ -39,9 +39,10 @@ static int revoke(struct apply *a)
     return err != 0 ? err : mvcc_apply_lease_revoke(a->o.store, id);
 }
 
-/* Persisted since cluster version 3.6; levels below have the flag only. */
+/* Persisted from cluster version 3.6 on; before, with the flag only. */
 static int checkpoint(struct apply *a, uint64_t now_ms)
 {
+    bool is_persisted = a->o.has_persisted_checkpoints || a->cluster_version.minor >= LEVEL_3_6;
     struct wire_scan s;
     for (wire_scan_init(&s, a->req.body); wire_scan_next(&s);) {
         if (s.field != 1 || s.type != WIRE_LEN) {
@@ -52,7 +53,7 @@ static int checkpoint(struct apply *a, uint64_t now_ms)
         if (err != 0) {
             return err;
         }
-        lessor_checkpoint(a->o.lessor, id, remaining, a->o.level >= LEVEL_3_6, now_ms);
+        lessor_checkpoint(a->o.lessor, id, remaining, is_persisted, now_ms);
     }
     return s.err;
 }

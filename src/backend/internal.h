@@ -24,6 +24,7 @@ struct backend_view {
     struct bolt_bucket *buckets[BACKEND_BUCKETS_MAX];
     uint64_t index;
     struct backend *backend; /* for the count of open views */
+    struct bolt_value near;  /* leaf of the record that the main loop read last */
 };
 
 struct backend {

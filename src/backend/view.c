@@ -42,6 +42,7 @@ struct backend_view *backend_view_pin(struct backend *b)
 void backend_view_unpin(struct backend_view *v)
 {
     if (atomic_fetch_sub(&v->refs, 1) == 1) {
+        bolt_value_release(&v->near);
         bolt_tx_rollback(v->tx);
         atomic_fetch_sub(&v->backend->open_views, 1);
         backend_file_unref(v->file);
@@ -59,19 +60,6 @@ uint64_t backend_view_index(const struct backend_view *v)
     return v->index;
 }
 
-static int view_record_get(struct backend_view *v, unsigned flags, struct backend_rev rev,
-                           struct backend_record *out)
-{
-    uint8_t key[BACKEND_TOMBSTONE_BYTES];
-    size_t len = backend_rev_encode(rev, key);
-    struct bolt_value value;
-    int err = bolt_bucket_get(v->buckets[BACKEND_BUCKET_KEY], flags, slice_make(key, len), &value);
-    if (err == 0) {
-        *out = (struct backend_record){.value = value.value, .pin = value};
-    }
-    return err;
-}
-
 int backend_record_get(struct backend *b, struct backend_rev rev, struct backend_record *out)
 {
     const struct tail_record *r = tail_find(&b->tail, rev);
@@ -79,13 +67,23 @@ int backend_record_get(struct backend *b, struct backend_rev rev, struct backend
         *out = (struct backend_record){.value = r->value};
         return 0;
     }
-    return view_record_get(b->view, BOLT_READ_CACHED, rev, out);
+    uint8_t key[BACKEND_TOMBSTONE_BYTES];
+    size_t len = backend_rev_encode(rev, key);
+    struct bolt_value value;
+    int err = bolt_bucket_get_near(b->view->buckets[BACKEND_BUCKET_KEY], BOLT_READ_CACHED,
+                                   slice_make(key, len), &b->view->near, &value);
+    if (err == 0) {
+        *out = (struct backend_record){.value = value.value, .pin = value};
+    }
+    return err;
 }
 
 int backend_view_record_get(struct backend_view *v, struct backend_rev rev,
                             struct backend_record *out)
 {
-    return view_record_get(v, 0, rev, out);
+    uint8_t key[BACKEND_TOMBSTONE_BYTES];
+    size_t len = backend_rev_encode(rev, key);
+    return backend_view_get(v, BACKEND_BUCKET_KEY, slice_make(key, len), out);
 }
 
 int backend_view_get(struct backend_view *v, unsigned bucket, struct slice key,

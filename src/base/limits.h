@@ -41,6 +41,9 @@
 #define LIMIT_RESPONSE_BUFFER_BYTES (128u << 20) /* all response bytes waiting for windows */
 
 /* Net. */
+/* Requests between a net thread and the core's (--net-threads): above it new ones are refused. */
+#define LIMIT_MAIL_COUNT 32768
+#define LIMIT_MAIL_BYTES (64u << 20)
 #define LIMIT_CONNECTIONS 65536
 #define LIMIT_STREAMS 262144 /* open calls over all connections: about 1.4 KiB each */
 #define LIMIT_CONN_OUT_BYTES                                                                       \

@@ -65,6 +65,20 @@ static inline void list_remove(struct list_node *n)
     list_node_init(n);
 }
 
+/* All of from to the end of to. */
+static inline void list_splice_back(struct list *to, struct list *from)
+{
+    if (list_is_empty(from)) {
+        return;
+    }
+    struct list_node *first = from->head.next, *last = from->head.prev;
+    first->prev = to->head.prev;
+    to->head.prev->next = first;
+    last->next = &to->head;
+    to->head.prev = last;
+    list_init(from);
+}
+
 /* First node or NULL. */
 static inline struct list_node *list_first(const struct list *l)
 {

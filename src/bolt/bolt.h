@@ -161,6 +161,10 @@ MUST_USE int bolt_bucket_delete(struct bolt_tx *tx, struct bolt_bucket *parent, 
 /* ERR_NOT_FOUND (also when the key is a bucket), ERR_COLD. */
 MUST_USE int bolt_bucket_get(struct bolt_bucket *b, unsigned read_flags, struct slice key,
                              struct bolt_value *out);
+/* The same of a read tx, looking first where the last key was: *near keeps that leaf.  It starts
+ * empty, belongs to one bucket handle and one thread, and is released before the tx ends. */
+MUST_USE int bolt_bucket_get_near(struct bolt_bucket *b, unsigned read_flags, struct slice key,
+                                  struct bolt_value *near, struct bolt_value *out);
 /* ERR_INVALID for an empty key or a key that is a bucket, ERR_TOO_LARGE. */
 MUST_USE int bolt_bucket_put(struct bolt_bucket *b, struct slice key, struct slice value);
 /* The same without a copy: key and value must live until the tx ends. */

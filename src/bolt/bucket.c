@@ -251,6 +251,36 @@ int bolt_bucket_get(struct bolt_bucket *b, unsigned read_flags, struct slice key
     return 0;
 }
 
+/* Does the leaf's range of keys hold this one?  Then it is in this leaf or nowhere. */
+static bool is_within(const uint8_t *leaf, struct slice key)
+{
+    uint32_t count = page_count(leaf);
+    return count > 0 && slice_compare(page_leaf_key(leaf, 0), key) <= 0 &&
+           slice_compare(key, page_leaf_key(leaf, count - 1)) <= 0;
+}
+
+int bolt_bucket_get_near(struct bolt_bucket *b, unsigned read_flags, struct slice key,
+                         struct bolt_value *near, struct bolt_value *out)
+{
+    ensure(!b->tx->is_writable);
+    if (near->frame != NULL && is_within(near->frame->data, key)) {
+        const uint8_t *leaf = near->frame->data;
+        bool is_exact;
+        uint32_t i = page_leaf_search(leaf, key, &is_exact);
+        if (!is_exact || page_leaf_flags(leaf, i) != 0) {
+            return ERR_NOT_FOUND;
+        }
+        *out = (struct bolt_value){page_leaf_value(leaf, i), frame_pin(near->frame)};
+        return 0;
+    }
+    int err = bolt_bucket_get(b, read_flags, key, out);
+    if (err == 0 && b->root != 0) { /* an inline bucket's frame is its parent's leaf */
+        bolt_value_release(near);
+        near->frame = frame_pin(out->frame);
+    }
+    return err;
+}
+
 static struct slice keep(struct bolt_tx *tx, struct slice s)
 {
     if (s.len == 0) {

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 
-enum { USAGE_MAX = 2 };
+enum { USAGE_MAX = 2, CLOCK_STEPS_MAX = 128 };
 
 /* Reading what the kernel has in memory costs 2 us, waiting for a disk a hundred: one raises the
  * bound by this much less than the other. */
@@ -38,10 +38,9 @@ void frame_unpin(struct bolt_frame *f)
     if (f == NULL) {
         return;
     }
-    unsigned before = atomic_fetch_sub_explicit(&f->refs, 1, memory_order_release);
+    unsigned before = atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel);
     ensure(before > 0);
     if (before == 1) {
-        atomic_thread_fence(memory_order_acquire);
         ensure(!f->is_cached);
         mem_free(f);
     }
@@ -113,10 +112,14 @@ static struct bolt_frame *clock_step(struct cache *c)
     return NULL;
 }
 
-/* Makes room for `need` bytes as far as pins allow; collects victims for freeing later. */
+/* Makes room for `need` bytes as far as pins allow; collects victims for freeing later.  A write tx
+ * pins all that it touches, possibly more than the bound: then a whole round of the hand for each
+ * page would be the square of that, under the mutex.  So the hand goes a little way at each call.
+ */
 static void make_room(struct cache *c, size_t need, struct list *victims)
 {
     size_t steps = c->frames.len * (USAGE_MAX + 1);
+    steps = steps < CLOCK_STEPS_MAX ? steps : CLOCK_STEPS_MAX;
     while (c->bytes + need > c->bound && steps > 0 && c->frames.len > 0) {
         struct bolt_frame *f = clock_step(c);
         if (f != NULL) {

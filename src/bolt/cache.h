@@ -14,8 +14,8 @@
  *             simply replaces the frame of that number; who still pins the old one keeps it.
  * Invariants  C1 bytes is the sum over cached frames.  C2 every cached frame has refs >= 1.
  * Ownership   frame_create gives one reference; cache_insert and cache_pin give the caller one.
- * Thread      any.   Limits  CACHE_BOUND_FIRST_BYTES, budget; exceeded only when every frame is
- * pinned.
+ * Thread      any.   Limits  CACHE_BOUND_FIRST_BYTES, budget; exceeded while
+ *             the hand meets only pinned or used frames.
  */
 #ifndef BOLT_CACHE_H
 #define BOLT_CACHE_H

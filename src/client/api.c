@@ -8,7 +8,9 @@
 #include "cairn/client.h"
 
 #include "client/client_sync.h"
+#include "client/endpoint.h"
 #include "os/os.h"
+#include "rpc/tls_source.h"
 #include "wire/cluster.pb-c.h"
 #include "wire/maintenance.pb-c.h"
 #include "wire/pb.h"
@@ -21,6 +23,8 @@ struct cairn_client {
     struct client *client;
     struct client_runner runner;
     struct client_error error;
+    struct tls_context *tls; /* NULL: plain text */
+    struct rpc_tls_source tls_source;
     uint64_t timeout_ms;
     struct arena scratch; /* of one call */
 };
@@ -74,6 +78,39 @@ static size_t cut_endpoints(const char *text, struct slice *out, size_t max)
     return count;
 }
 
+static bool wants_tls(const struct cairn_options *o, const struct slice *endpoints, size_t count)
+{
+    struct client_endpoint e = {.tls = CLIENT_TLS_OPTIONAL};
+    bool has_files = o->ca_file != NULL || o->cert_file != NULL || o->skips_verify;
+    enum client_tls_wish wish = CLIENT_TLS_OPTIONAL;
+    if (count > 0 && client_endpoint_parse(endpoints[0], &e) == 0) {
+        wish = e.tls;
+    }
+    client_endpoint_deinit(&e);
+    return wish == CLIENT_TLS_NEED || (wish == CLIENT_TLS_OPTIONAL && has_files);
+}
+
+static int make_tls(struct cairn_client *c, const struct cairn_options *o)
+{
+    struct tls_config conf = {.side = TLS_CLIENT,
+                              .cert_file = o->cert_file,
+                              .key_file = o->key_file,
+                              .ca_file = o->ca_file,
+                              .skips_verify = o->skips_verify};
+    struct buf error = BUF_INIT;
+    int code = 0;
+    if ((o->cert_file == NULL) != (o->key_file == NULL)) {
+        code = fail(c, CAIRN_E_TLS, "a certificate and its key go together");
+    } else if (tls_context_create(c->env, &conf, &c->tls, &error) != 0) {
+        code = fail(c, CAIRN_E_TLS, buf_cstr(&error));
+    } else {
+        rpc_tls_source_init(&c->tls_source, c->tls);
+        c->tls_source.alpn = "h2";
+    }
+    buf_deinit(&error);
+    return code;
+}
+
 static int make_client(struct cairn_client *c, const struct cairn_options *o)
 {
     struct slice list[CLIENT_ENDPOINTS_MAX];
@@ -85,6 +122,13 @@ static int make_client(struct cairn_client *c, const struct cairn_options *o)
         .ping_interval_ms = CLIENT_PING_LEAST_MS,
         .send_bytes_max = o->send_bytes_max,
         .recv_bytes_max = o->recv_bytes_max};
+    if (wants_tls(o, list, conf.endpoint_count)) {
+        int code = make_tls(c, o);
+        if (code != 0) {
+            return code;
+        }
+        conf.tls = &c->tls_source.factory;
+    }
     int err = client_create(&conf, &c->client);
     return err == 0 ? 0 : err == ERR_UNSUPPORTED ? CAIRN_E_TLS : CAIRN_E_ARGUMENT;
 }
@@ -105,6 +149,10 @@ int cairn_client_open(const struct cairn_options *o, struct cairn_client **out)
     client_error_init(&c->error);
     arena_init(&c->scratch, 0);
     int code = make_client(c, o);
+    if (code == CAIRN_E_TLS && c->error.text.len > 0) {
+        *out = c;
+        return code;
+    }
     if (code != 0) {
         cairn_client_close(c);
         return code;
@@ -131,6 +179,7 @@ void cairn_client_close(struct cairn_client *c)
         os_loop_run_for(c->env, 0); /* connections are given back by the loop */
     }
     os_env_destroy(c->env);
+    tls_context_unref(c->tls);
     client_error_deinit(&c->error);
     arena_deinit(&c->scratch);
     mem_free(c);

@@ -80,6 +80,10 @@ static void reply_applied(struct core *c, struct core_request *r, const struct a
         list_push_back(&c->physical, &r->node);
         return;
     }
+    if (r->kind == CORE_LEASE_RENEW && res->err == 0) {
+        core_lease_renew_now(c, r); /* its checkpoint is cleared now */
+        return;
+    }
     core_waiter_done(c, r, res->err);
 }
 

@@ -273,7 +273,7 @@ static int find_level(struct boot *b)
 static int make_store(struct boot *b)
 {
     struct driver *d = b->d;
-    return epoch_load(d->epoch, d, driver_random(d), env_mono_ms(d->env), b->text);
+    return epoch_load(d->epoch, d, driver_random(d), b->text);
 }
 
 /* etcdctl 3.4's restore leaves the members of the lost cluster in the database and writes the new
@@ -350,6 +350,8 @@ static int make_core(struct boot *b)
         .strict_reconfig_check = !dc->no_strict_reconfig_check,
         .advance_ticks = !dc->no_initial_tick_advance,
         .pre_vote = dc->pre_vote,
+        .fast_keep_alive = !dc->no_fast_keep_alive,
+        .has_persisted_checkpoints = dc->lease_checkpoints_persist,
     };
     struct raft_hard_state hard = b->contents.hard_state;
     if (hard.commit < schema_of(b)->consistent_index) {
@@ -400,7 +402,8 @@ static int initial_members(struct boot *b, struct membership *out)
         err = urls_parse_list(dc->advertise_peer_urls, &advertised, &error);
     }
     if (err == 0) {
-        err = initial_cluster_verify_bootstrap(&ic, dc->name, &advertised, false, NULL, &error);
+        err = initial_cluster_verify_bootstrap(&ic, dc->name, &advertised, false, dc->resolver,
+                                               &error);
     }
     if (err == 0) {
         err = initial_cluster_members(&ic, dc->initial_cluster_token, out, &error);

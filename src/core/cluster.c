@@ -16,6 +16,7 @@ void core_soft_state(struct core *c, uint64_t leader, enum raft_role role)
     c->role = role;
     if (role != RAFT_LEADER && was_leader) {
         lessor_demote(c->lessor);
+        c->leases_changed = true;
     }
     if (is_new) {
         c->leader_changes++;
@@ -80,6 +81,9 @@ void core_applied_result(struct core *c, const struct core_request *r,
     if (res->is_over_quota) {
         core_raise_nospace(c);
     }
+    c->leases_changed = c->leases_changed || res->lease_removed;
+    c->leases_granted += res->lease_granted;
+    c->leases_revoked += res->lease_removed;
     if (is_own_publication(r, res) && !c->is_published) {
         c->is_published = true;
         log_info("published local member to cluster through raft",

@@ -30,6 +30,7 @@ void core_reply(struct core *c, struct core_request *r, int err)
     r->err = err;
     r->stage = CORE_STAGE_NONE;
     c->request_count--;
+    c->request_bytes -= r->held_bytes;
     if (r->values != NULL) {
         mvcc_values_destroy(r->values);
         r->values = NULL;
@@ -50,7 +51,7 @@ static void lists_init(struct core *c)
                             &c->reads_round, &c->reads_applied, &c->reads_build,  &c->tasks,
                             &c->physical,    &c->transfers,     &c->appends,      &c->appends_free,
                             &c->jobs,        &c->replies,       &c->sends,        &c->sends_out,
-                            &c->received};
+                            &c->received,    &c->renewing};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         list_init(lists[i]);
     }
@@ -96,6 +97,7 @@ void core_apply_make(struct core *c, const struct schema_boot *s)
         .members = c->members,
         .member_id = c->config.member_id,
         .level = c->config.level,
+        .has_persisted_checkpoints = c->config.has_persisted_checkpoints,
         .quota_bytes = c->config.quota_bytes,
     };
     c->apply = apply_create(&ao);
@@ -212,6 +214,7 @@ static void on_tick(struct core *c)
     raft_event(c, RAFT_EV_TICK);
     core_expire(c);
     core_cluster_tick(c);
+    core_leases_tick(c);
     core_reads_tick(c);
     core_transfers_check(c, true);
     core_hang_check(c);
@@ -220,12 +223,14 @@ static void on_tick(struct core *c)
 static void on_request(struct core *c, struct core_request *r)
 {
     c->request_count++;
+    r->held_bytes = r->kind == CORE_PROPOSE && !r->is_internal ? r->body.len : 0;
+    c->request_bytes += r->held_bytes;
     r->deadline_ms = c->now_ms + core_request_timeout_ms(c);
     if (c->is_stopping || c->fatal != 0) {
         core_reply(c, r, ERR_RPC_STOPPED);
         return;
     }
-    if (c->request_count > LIMIT_PENDING_REQUESTS) {
+    if (c->request_count > LIMIT_PENDING_REQUESTS || c->request_bytes > LIMIT_PENDING_BYTES) {
         core_reply(c, r, ERR_RPC_TOO_MANY_REQUESTS);
         return;
     }
@@ -242,6 +247,7 @@ static void on_request(struct core *c, struct core_request *r)
     case CORE_CONF_CHANGE: core_conf_request(c, r); break;
     case CORE_TRANSFER_LEADER: core_transfer(c, r); break;
     case CORE_RAISE_LEVEL: core_raise_level(c, r); break;
+    case CORE_LEASE_RENEW: core_lease_renew(c, r); break;
     }
 }
 
@@ -289,6 +295,7 @@ static void stop_now(struct core *c)
     reply_all(c, &c->pending, ERR_RPC_STOPPED);
     reply_all(c, &c->conf_pending, ERR_RPC_STOPPED);
     reply_all(c, &c->transfers, ERR_RPC_STOPPED);
+    reply_all(c, &c->renewing, ERR_RPC_STOPPED);
     core_reads_stop(c);
     core_tasks_stop(c);
     reply_all(c, &c->physical, ERR_RPC_STOPPED);
@@ -449,6 +456,7 @@ static bool has_raft_work(const struct core *c)
 static bool run_raft(struct core *c)
 {
     for (;;) {
+        core_leases_withdraw(c);
         core_propose_flush(c);
         core_reads_ask(c);
         while (c->message_count == 0 && take_raft(c)) {
@@ -471,6 +479,7 @@ static void run(struct core *c, struct core_update *out)
         core_sends_run(c);
     }
     core_reads_serve(c);
+    core_leases_run(c);
     core_tasks_run(c);
     core_snapshot_maybe(c);
     core_batch_maybe(c);
@@ -554,6 +563,10 @@ void core_status(const struct core *c, struct core_status *out)
         .quota = c->config.quota_bytes,
         .pending_proposals = c->proposals_pending,
         .proposals_failed = c->proposals_failed,
+        .leases_expired = c->leases_expired,
+        .leases_renewed = c->leases_renewed,
+        .leases_granted = c->leases_granted,
+        .leases_revoked = c->leases_revoked,
         .leader_changes = c->leader_changes,
         .snapshot_index = c->snapshot_index,
         .level = c->config.level,

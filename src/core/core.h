@@ -64,6 +64,8 @@ struct core_config {
     bool strict_reconfig_check;
     bool advance_ticks; /* --initial-election-tick-advance */
     bool pre_vote;
+    bool fast_keep_alive;           /* FastLeaseKeepAlive: a known lease is renewed at once */
+    bool has_persisted_checkpoints; /* LeaseCheckpointPersist: whatever the cluster version */
 };
 
 /* What the data directory held; made by the driver (core/boot.h). */
@@ -92,6 +94,7 @@ enum core_kind {
     CORE_CONF_CHANGE, /* op -> the members are as asked (peer-protocol 6.6); no time-out */
     CORE_TRANSFER_LEADER, /* to member_id; answered when it leads; no time-out */
     CORE_RAISE_LEVEL,     /* this member reports one minor more (architecture.md, Level) */
+    CORE_LEASE_RENEW,     /* lease_id -> ttl_s; no time-out while its revocation is waited for */
 };
 
 /* CORE_CONF_CHANGE.  The reply comes when the change is applied here and raft takes the next one;
@@ -100,7 +103,11 @@ enum core_kind {
  * with ERR_RPC_NOT_LEADER (ask the leader), ERR_RPC_MEMBER_NOT_FOUND, ERR_RPC_LEARNER_NOT_READY,
  * ERR_RPC_TIMEOUT_WAIT_APPLIED.  Refused where it is applied: ERR_RPC_MEMBER_EXISTS,
  * ERR_RPC_PEER_URL_EXISTS, ERR_RPC_MEMBER_NOT_FOUND, ERR_RPC_MEMBER_NOT_LEARNER,
- * ERR_RPC_TOO_MANY_LEARNERS. */
+ * ERR_RPC_TOO_MANY_LEARNERS.
+ *
+ * CORE_LEASE_RENEW: ERR_RPC_LEASE_NOT_FOUND (an expired one: after it was revoked),
+ * ERR_RPC_TIMEOUT_WAIT_APPLIED; ERR_RPC_NOT_LEADER: ask whoever leads, or again;
+ * ERR_RPC_NOT_PRIMARY_LESSOR: leadership could not be confirmed, or is_from_peer and not leader. */
 enum core_member_op {
     CORE_MEMBER_ADD,
     CORE_MEMBER_ADD_LEARNER,
@@ -127,6 +134,8 @@ struct core_request {
     uint64_t member_id;           /* CONF_CHANGE, TRANSFER_LEADER; out of an add: its id */
     const struct strs *peer_urls; /* CONF_CHANGE: add, update; checked by urls_check */
     int64_t unix_s;               /* CONF_CHANGE: add; the wall clock, for the id */
+    int64_t lease_id;             /* LEASE_RENEW */
+    bool is_from_peer;            /* LEASE_RENEW: by the peer port, after catching up */
 
     /* Out, valid with the reply. */
     int err;
@@ -134,12 +143,14 @@ struct core_request {
     struct buf *response;   /* PROPOSE, TXN_READ: the body behind the header is appended */
     struct mvcc_plan *plan; /* RANGE: the caller's; built when err == 0, to be ended by it */
     struct mvcc_hash_value hash;
+    int64_t ttl_s;             /* LEASE_RENEW */
     struct backend_view *view; /* VIEW: a reference for the caller when err == 0 */
 
     /* Private. */
     uint64_t id;
     uint64_t deadline_ms;
-    uint64_t wait; /* read round, applied index, or backend position */
+    size_t held_bytes; /* of the body, counted */
+    uint64_t wait;     /* read round, applied index, or backend position */
     struct mvcc_values *values;
     struct mvcc_hash *hash_run;
     struct slice entry; /* of a proposal that waits for a leader */
@@ -344,6 +355,10 @@ struct core_status {
     uint64_t proposals_failed;
     uint64_t leader_changes;
     uint64_t slow_reads;
+    uint64_t leases_expired; /* revoked by this member as the leader */
+    uint64_t leases_renewed;
+    uint64_t leases_granted; /* applied, as leases_revoked */
+    uint64_t leases_revoked;
     uint64_t snapshot_index;
     enum level level;
 };
@@ -369,6 +384,8 @@ enum level core_level(const struct core *c);
 /* enabled false: no downgrade is under way. */
 struct schema_downgrade core_downgrade(const struct core *c);
 bool core_is_learner(const struct core *c);
+/* A number that nobody else in the cluster has got: for ids that the server chooses. */
+uint64_t core_new_id(struct core *c);
 /* When the peer could be reached last without a break until now; 0: it cannot be. */
 uint64_t core_peer_active_since_ms(const struct core *c, uint64_t id);
 void core_check(const struct core *c);

@@ -76,6 +76,9 @@ struct driver_config {
     bool no_initial_tick_advance;
     bool no_sync;
     bool pre_vote;
+    bool no_fast_keep_alive; /* gate FastLeaseKeepAlive off */
+    bool lease_checkpoints;  /* gates LeaseCheckpoint, LeaseCheckpointPersist */
+    bool lease_checkpoints_persist;
 
     void (*on_ready)(void *arg); /* may serve now */
     void (*on_fatal)(void *arg, int err, const char *text);

@@ -113,23 +113,19 @@ static int load_leases(struct epoch *e)
         err = lessor_load(e->lessor, slice_make(key, sizeof(key)), buf_slice(&row));
     }
     buf_deinit(&row);
-    if (e->schema.lease_count > 0) {
-        log_warn("leases are kept, but their expiry is suspended in this release",
-                 LOG_U64("lease-count", e->schema.lease_count));
-    }
     return err;
 }
 
-int epoch_load(struct epoch *e, const struct driver *d, uint64_t seed, uint64_t now_ms, char *text)
+int epoch_load(struct epoch *e, const struct driver *d, uint64_t seed, char *text)
 {
     struct lessor_options lo = {
         .backend = e->backend,
         .bucket_lease = SCHEMA_LEASE,
         .min_ttl_s = ((int64_t)d->config.election_ms * 3 / 2 + 999) / 1000,
         .hash_seed = seed,
+        .is_checkpointing = d->config.lease_checkpoints,
     };
     e->lessor = lessor_create(&lo);
-    lessor_suspend(e->lessor, true, now_ms);
     int err = load_leases(e);
     struct mvcc_options mo = {
         .backend = e->backend,

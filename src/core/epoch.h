@@ -35,9 +35,8 @@ void epoch_init(struct epoch *e);
 /* The file, its schema and members.  text: DRIVER_TEXT_BYTES, filled on failure; close after a
  * failure too. */
 MUST_USE int epoch_open(struct epoch *e, struct driver *d, char *text);
-/* Leases and keys.  seed: lessor_options.hash_seed; now_ms: env_mono_ms. */
-MUST_USE int epoch_load(struct epoch *e, const struct driver *d, uint64_t seed, uint64_t now_ms,
-                        char *text);
+/* Leases and keys.  seed: lessor_options.hash_seed. */
+MUST_USE int epoch_load(struct epoch *e, const struct driver *d, uint64_t seed, char *text);
 void epoch_schema_drop(struct epoch *e);
 /* True while plans, views or hashes of it are open. */
 bool epoch_is_read(const struct epoch *e);

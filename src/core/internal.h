@@ -11,6 +11,7 @@
  *   version.c   cluster and storage version, level, downgrades
  *   reconfig.c  requests that change the members, their guards
  *   transfer.c  leadership handed over
+ *   lease.c     expiry, checkpoints and renewal of leases
  *   peers.c     what the transport tells: activity, snapshots sent
  *   install.c   a snapshot received
  */
@@ -36,10 +37,12 @@ enum {
     CORE_SENDS_MAX = 16,       /* snapshots to peers under way (peer-protocol 2.9) */
     CORE_SEND_HOLD_MS = 30000, /* the log is kept so long behind a snapshot that was sent */
     CORE_CATCH_UP_MS = 1000,
-    CORE_HEALTHY_MS = 5000,  /* connected so long: counts in a guard (peer-protocol 6.6) */
-    CORE_VERSIONS_MS = 4000, /* between two looks at the versions */
-    CORE_REMOVED_MS = 1000,  /* from the applied removal to the stop (6.7) */
-    CORE_ADVANCE_MS = 5000,  /* a start within which peers shorten the first election */
+    CORE_HEALTHY_MS = 5000,       /* connected so long: counts in a guard (peer-protocol 6.6) */
+    CORE_VERSIONS_MS = 4000,      /* between two looks at the versions */
+    CORE_REMOVED_MS = 1000,       /* from the applied removal to the stop (6.7) */
+    CORE_ACTIVE_TICKS = 3,        /* a leader whose last tick is older is in doubt about itself */
+    CORE_CHECKPOINT_ENTRIES = 10, /* a scan; LEASE_CHECKPOINT_BATCH leases each */
+    CORE_ADVANCE_MS = 5000,       /* a start within which peers shorten the first election */
 };
 
 /* Where a request stands; 0 = not in the core. */
@@ -54,6 +57,7 @@ enum core_stage {
     CORE_STAGE_TASK,     /* hash, view, defrag */
     CORE_STAGE_CATCH_UP, /* waits until applied >= wait: catching */
     CORE_STAGE_TRANSFER, /* waits until member_id leads: transfers */
+    CORE_STAGE_RENEW,    /* waits until an expired lease is gone: renewing */
 };
 
 /* A received snapshot on its way (install.c): log lane, then what uses the file, then the file. */
@@ -115,7 +119,8 @@ struct core {
     struct list catching;
     size_t forwarded_count;
     bool is_held;         /* raft hands leadership over: proposals wait until that is decided */
-    size_t request_count; /* requests inside the core */
+    size_t request_count; /* requests inside the core, against LIMIT_PENDING_REQUESTS */
+    size_t request_bytes; /* bodies of their proposals, against LIMIT_PENDING_BYTES */
     uint64_t next_id;
     uint64_t proposals_failed;
     uint64_t proposals_pending;
@@ -139,6 +144,18 @@ struct core {
     uint64_t compact_position;
     bool wants_commit; /* somebody waits for the file: do not wait for the interval */
     bool is_defragmenting;
+
+    /* Leases. */
+    struct list renewing;   /* bound: LIMIT_PENDING_REQUESTS */
+    bool leases_changed;    /* look at them */
+    size_t lease_entries;   /* own revocations and checkpoints under way; bound: a scan's */
+    uint64_t lease_scan_ms; /* the next scan */
+    uint64_t tick_ms;       /* of the last tick */
+    uint64_t doubt_ms;      /* leadership needs a quorum until then */
+    uint64_t leases_expired;
+    uint64_t leases_renewed;
+    uint64_t leases_granted;
+    uint64_t leases_revoked;
 
     /* WAL appends. */
     struct list appends; /* out with the next take */
@@ -318,6 +335,20 @@ bool core_is_handing_over(struct core *c);
 /* To whoever has most of the log, if anybody. */
 void core_hand_over_for(struct core *c, const char *why);
 void core_hang_check(struct core *c);
+
+/* lease.c */
+void core_leases_tick(struct core *c);
+/* Own revocations and checkpoints that raft has not got are dropped when this member does not lead.
+ */
+void core_leases_withdraw(struct core *c);
+void core_lease_entry_done(struct core *c, const struct core_request *r, int err);
+void core_lease_renew(struct core *c, struct core_request *r);
+/* The read round has shown that this member led. */
+void core_lease_confirmed(struct core *c, struct core_request *r);
+/* In no list, and everything that it may be about is applied. */
+void core_lease_renew_now(struct core *c, struct core_request *r);
+/* Looks again at what waits for revocations. */
+void core_leases_run(struct core *c);
 
 /* reconfig.c */
 void core_conf_request(struct core *c, struct core_request *r);

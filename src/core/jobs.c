@@ -475,7 +475,7 @@ static void install_run(struct env_job *job)
     }
     if (in->err == 0) {
         backend_committed_index_init(in->epoch->backend, index, in->epoch->schema.term);
-        in->err = epoch_load(in->epoch, d, in->seed, now_ns(d) / 1000000, in->text);
+        in->err = epoch_load(in->epoch, d, in->seed, in->text);
     }
     if (in->err == 0) {
         in->err = snap_release_dbs(d->env->disk, d->snap_dir, index);

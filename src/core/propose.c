@@ -16,6 +16,11 @@ uint64_t core_next_id(struct core *c)
     return c->next_id;
 }
 
+uint64_t core_new_id(struct core *c)
+{
+    return core_next_id(c);
+}
+
 bool core_is_over_quota(const struct core *c, uint64_t cost)
 {
     return cost > 0 && c->config.quota_bytes > 0 &&
@@ -273,7 +278,9 @@ void core_waiter_done(struct core *c, struct core_request *r, int err)
     }
     c->request_count--;
     core_entry_drop(r);
-    if (r->which == WIRE_INTERNAL_MEMBER_ATTR_SET) {
+    if (r->which == WIRE_INTERNAL_LEASE_REVOKE || r->which == WIRE_INTERNAL_LEASE_CHECKPOINT) {
+        core_lease_entry_done(c, r, err);
+    } else if (r->which == WIRE_INTERNAL_MEMBER_ATTR_SET) {
         c->is_publishing = false;
     } else if (r->which == WIRE_INTERNAL_CLUSTER_VERSION_SET) {
         c->is_version_proposed = false;

@@ -92,6 +92,9 @@ static void caught_up(struct core *c)
         if (r->kind == CORE_CONF_CHANGE) {
             list_remove(n);
             core_promote_caught_up(c, r);
+        } else if (r->kind == CORE_LEASE_RENEW) {
+            list_remove(n);
+            core_lease_renew_now(c, r);
         } else {
             r->header_rev = mvcc_rev(c->store);
             core_reply(c, r, 0);
@@ -189,6 +192,7 @@ static void read_go_on(struct core *c, struct core_request *r)
     case CORE_CATCH_UP:
     case CORE_CONF_CHANGE:
     case CORE_TRANSFER_LEADER:
+    case CORE_LEASE_RENEW:
     case CORE_RAISE_LEVEL: r->header_rev = mvcc_rev(c->store); break;
     }
     if (err == ERR_AGAIN) {
@@ -206,6 +210,10 @@ static void read_go_on(struct core *c, struct core_request *r)
 static void read_start(struct core *c, struct core_request *r)
 {
     list_remove(&r->node);
+    if (r->kind == CORE_LEASE_RENEW) {
+        core_lease_confirmed(c, r);
+        return;
+    }
     r->stage = CORE_STAGE_BUILD;
     r->epoch = c->epoch;
     if (r->kind == CORE_RANGE) {

@@ -115,6 +115,7 @@ static void run_task(struct core *c, struct core_request *r)
     case CORE_CATCH_UP:
     case CORE_CONF_CHANGE:
     case CORE_TRANSFER_LEADER:
+    case CORE_LEASE_RENEW:
     case CORE_RAISE_LEVEL: ensure(false); break;
     }
 }

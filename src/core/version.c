@@ -136,6 +136,10 @@ static struct semver decide(const struct core *c, struct semver low)
         return decide_downgrade(cluster, low, &d);
     }
     low.patch = 0;
+    struct semver oldest = level_rules(LEVEL_3_5)->version;
+    if (semver_compare(cluster, oldest) < 0 && semver_compare(low, oldest) == 0) {
+        return none; /* a directory of 3.4: that etcd may still take it back */
+    }
     return semver_compare(cluster, low) < 0 ? low : none;
 }
 

@@ -8,9 +8,9 @@
  * is a struct with an ops pointer, embedded first in the implementation's own struct (os/ and sim/
  * implement each once).  Disk calls are synchronous and made on the log, backend and work threads
  * (or at start-up); exec moves work there and back. Thread      disk: any thread, one caller a file
- * for writes, concurrent read_at allowed. exec, timers and net: the main loop only; job.run is
- * called on the lane's thread. Failure     int 0 / ERR_*.  A failed sync is final for the file: the
- * caller must not try again.
+ * for writes, concurrent read_at allowed. exec, timers and net: the loop's own thread only; job.run
+ * is called on the lane's thread, env_waker.wake on any. Failure     int 0 / ERR_*.  A failed sync
+ * is final for the file: the caller must not try again.
  */
 #ifndef ENV_ENV_H
 #define ENV_ENV_H
@@ -160,6 +160,19 @@ struct env_exec {
     const struct env_exec_ops *ops;
 };
 
+/* What other threads have of a loop. */
+struct env_waker {
+    const struct env_waker_ops *ops;
+};
+
+struct env_waker_ops {
+    /* Any thread: the waker's function runs on its loop, soon; any number of calls before it runs
+     * are one. */
+    void (*wake)(struct env_waker *w);
+    /* The loop's thread, when nobody will wake it any more; the function does not come again. */
+    void (*destroy)(struct env_waker *w);
+};
+
 struct env_exec_ops {
     /* Never blocks and never fails: the callers bound the number of their jobs. */
     void (*submit)(struct env_exec *e, enum env_lane lane, struct env_job *job);
@@ -169,6 +182,8 @@ struct env_exec_ops {
     /* fn(arg) once, on the main loop, after the events that are ready now have been handled
      * (the end of this turn): where a batch is stepped and written. */
     void (*defer)(struct env_exec *e, void (*fn)(void *arg), void *arg);
+    int (*waker_create)(struct env_exec *e, void (*fn)(void *arg), void *arg,
+                        struct env_waker **out);
 };
 
 /* ---- net: byte streams ------------------------------------------------------------------------
@@ -227,6 +242,9 @@ struct env_listen_options {
     bool reuse_port;
     bool reuse_address;
     bool is_ipv6_only;
+    /* Each accepted stream first as a number, before it belongs to this loop: true = taken, some
+     * net's adopt will have it; false = on_accept as ever.  May be NULL; arg is listen's. */
+    bool (*on_handle)(void *arg, int64_t handle);
 };
 
 struct env_net_ops {
@@ -240,6 +258,10 @@ struct env_net_ops {
      * failed.  timeout_ms bounds both. */
     int (*connect)(struct env_net *n, const char *addr, uint64_t timeout_ms,
                    const struct env_conn_events *events, void *arg, struct env_conn **out);
+    /* A stream that some loop's on_handle has taken: on_accept comes from inside, as a listener's.
+     * After an error the stream is closed. */
+    int (*adopt)(struct env_net *n, int64_t handle,
+                 void (*on_accept)(void *arg, struct env_conn *conn), void *arg);
 };
 
 /* ---- all of it --------------------------------------------------------------------------------

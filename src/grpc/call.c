@@ -305,8 +305,7 @@ void grpc_call_count_handled(struct grpc_call *call, enum grpc_code code)
     }
 }
 
-/* The service has let go: status is fixed, what is queued goes out before it. */
-static void answered(struct grpc_call *call, enum grpc_code code)
+void grpc_call_answered(struct grpc_call *call, enum grpc_code code)
 {
     ensure(!call->is_answered);
     call->is_answered = true;
@@ -324,8 +323,12 @@ static void answered(struct grpc_call *call, enum grpc_code code)
 static void end_with(struct grpc_call *call, enum grpc_code code, struct slice text,
                      int http_status)
 {
+    if (call->is_relayed) {
+        grpc_relay_end(call, code, text);
+        return;
+    }
     grpc_message_encode(&call->message_text, text);
-    answered(call, code);
+    grpc_call_answered(call, code);
     if (call->stream == NULL) {
         return;
     }
@@ -385,13 +388,13 @@ void grpc_call_abort(struct grpc_call *call, int err, enum grpc_code code, const
 bool grpc_call_has_room(const struct grpc_call *call)
 {
     return call->queued < GRPC_CALL_OUT_BYTES && call->source_count == 0 &&
-           (call->queued == 0 ||
-            call->conn->server->stats.response_bytes_queued < LIMIT_RESPONSE_BUFFER_BYTES);
+           (call->queued == 0 || call->conn->server->stats.response_bytes_queued <
+                                     call->conn->server->opts.response_bytes_max);
 }
 
 bool grpc_call_can_send(struct grpc_call *call)
 {
-    if (call->stream != NULL && grpc_call_has_room(call)) {
+    if ((call->stream != NULL || call->is_relayed) && grpc_call_has_room(call)) {
         return true;
     }
     call->is_blocked = true;
@@ -431,9 +434,14 @@ static void queue_message(struct grpc_call *call, struct slice msg)
     buf_deinit(&packed);
 }
 
-static bool is_gone(const struct grpc_call *call)
+static void check_open(const struct grpc_call *call)
 {
     ensure(call->is_started && !call->is_answered);
+}
+
+static bool is_gone(const struct grpc_call *call)
+{
+    check_open(call);
     return call->stream == NULL;
 }
 
@@ -445,7 +453,10 @@ static void flush_soon(struct grpc_call *call)
 
 void grpc_call_send(struct grpc_call *call, struct slice msg)
 {
-    if (!is_gone(call)) {
+    if (call->is_relayed) {
+        check_open(call);
+        grpc_relay_send_parts(call, &(struct grpc_part){.bytes = msg}, 1);
+    } else if (!is_gone(call)) {
         queue_message(call, msg);
         flush_soon(call);
     }
@@ -454,6 +465,11 @@ void grpc_call_send(struct grpc_call *call, struct slice msg)
 void grpc_call_send_parts(struct grpc_call *call, const struct grpc_part *parts, size_t count)
 {
     size_t total = 0;
+    if (call->is_relayed) {
+        check_open(call);
+        grpc_relay_send_parts(call, parts, count);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         total += parts[i].bytes.len;
     }
@@ -480,8 +496,8 @@ void grpc_call_send_parts(struct grpc_call *call, const struct grpc_part *parts,
 static bool budget_refuses(struct grpc_call *call, size_t len)
 {
     enum { ALWAYS_TAKEN = 64 << 10 };
-    if (len <= ALWAYS_TAKEN ||
-        call->conn->server->stats.response_bytes_queued + len <= LIMIT_RESPONSE_BUFFER_BYTES) {
+    if (len <= ALWAYS_TAKEN || call->conn->server->stats.response_bytes_queued + len <=
+                                   call->conn->server->opts.response_bytes_max) {
         return false;
     }
     grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED,
@@ -491,6 +507,11 @@ static bool budget_refuses(struct grpc_call *call, size_t len)
 
 void grpc_call_finish_unary(struct grpc_call *call, struct slice msg)
 {
+    if (call->is_relayed) {
+        check_open(call);
+        grpc_relay_unary(call, msg, NULL);
+        return;
+    }
     if (!is_gone(call) && budget_refuses(call, msg.len)) {
         return;
     }
@@ -499,12 +520,17 @@ void grpc_call_finish_unary(struct grpc_call *call, struct slice msg)
         headers_submit(call);
         grpc_conn_dirty(call->conn);
     }
-    answered(call, GRPC_OK);
+    grpc_call_answered(call, GRPC_OK);
 }
 
 void grpc_call_finish_unary_rc(struct grpc_call *call, struct rcbuf *msg)
 {
     struct slice s = rcbuf_slice(msg);
+    if (call->is_relayed && s.len >= GRPC_REF_MIN) {
+        check_open(call);
+        grpc_relay_unary(call, s, msg);
+        return;
+    }
     if (is_gone(call) || s.len < GRPC_REF_MIN || call->is_gzip_request) {
         grpc_call_finish_unary(call, s);
         rcbuf_unref(msg);
@@ -515,7 +541,7 @@ void grpc_call_finish_unary_rc(struct grpc_call *call, struct rcbuf *msg)
         return;
     }
     grpc_call_send_parts(call, &(struct grpc_part){s, msg}, 1);
-    answered(call, GRPC_OK);
+    grpc_call_answered(call, GRPC_OK);
 }
 
 /* ---- sources ----------------------------------------------------------------------------------
@@ -523,6 +549,11 @@ void grpc_call_finish_unary_rc(struct grpc_call *call, struct rcbuf *msg)
 
 void grpc_call_send_source(struct grpc_call *call, uint64_t total_len, struct grpc_source *src)
 {
+    if (call->is_relayed) {
+        check_open(call);
+        grpc_relay_source(call, total_len, src, false);
+        return;
+    }
     if (is_gone(call)) {
         src->ops->close(src);
         return;
@@ -550,12 +581,21 @@ void grpc_call_respond_source(struct grpc_call *call, uint64_t total_len, struct
         grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, text);
         return;
     }
+    if (call->is_relayed) {
+        check_open(call);
+        grpc_relay_source(call, total_len, src, true);
+        return;
+    }
     grpc_call_send_source(call, total_len, src);
-    answered(call, GRPC_OK);
+    grpc_call_answered(call, GRPC_OK);
 }
 
 void grpc_call_resume(struct grpc_call *call)
 {
+    if (call->is_relayed) {
+        grpc_relay_resume(call);
+        return;
+    }
     call->is_resumed = true;
     call->source_waits = false;
     if (call->stream != NULL) {
@@ -579,7 +619,9 @@ void grpc_call_pause(struct grpc_call *call)
 
 void grpc_call_unpause(struct grpc_call *call)
 {
-    if (call->is_paused) {
+    if (call->is_paused && call->is_relayed) {
+        grpc_relay_unpause(call);
+    } else if (call->is_paused) {
         call->is_paused = false;
         grpc_request_process_held(call);
     }

@@ -92,6 +92,7 @@ struct grpc_call {
     bool is_paused, is_parsing;
     bool is_blocked; /* can_send said no: on_writable is owed when it says yes */
     bool is_handed_over;
+    bool is_relayed; /* the connection is another thread's: relay_home.c; stream is NULL */
 };
 
 struct grpc_slot {
@@ -156,6 +157,11 @@ struct grpc_entry *grpc_server_route(struct grpc_server *s, struct slice path);
 bool grpc_server_has_service(const struct grpc_server *s, struct slice service);
 struct grpc_call *grpc_server_call_get(struct grpc_server *s);
 void grpc_server_call_put(struct grpc_server *s, struct grpc_call *call);
+/* What get and put do but for the memory: a zeroed or recycled call gets a number; and loses it. */
+void grpc_server_call_begin(struct grpc_server *s, struct grpc_call *call);
+void grpc_server_call_end(struct grpc_server *s, struct grpc_call *call);
+/* As grpc_call_find, but answered calls too. */
+struct grpc_call *grpc_server_call_at(struct grpc_server *s, uint64_t id);
 
 /* conn.c */
 void grpc_conn_dirty(struct grpc_conn *c);
@@ -163,6 +169,8 @@ void grpc_conn_dirty(struct grpc_conn *c);
 /* request.c */
 extern const struct h2_stream_ops grpc_request_ops;
 void grpc_request_process_held(struct grpc_call *call);
+/* The server's hook; false: it has answered. */
+bool grpc_request_admit(struct grpc_call *call, struct slice msg);
 /* The call no longer counts among those that hold bytes. */
 void grpc_request_unhold(struct grpc_call *call);
 
@@ -176,6 +184,21 @@ void grpc_call_refuse(struct grpc_call *call, int http_status, const struct grpc
 /* Frees what waits to be sent and closes sources. */
 void grpc_call_drop_output(struct grpc_call *call);
 void grpc_call_count_handled(struct grpc_call *call, enum grpc_code code);
+/* The service has let go: status is fixed, what is queued goes out before it. */
+void grpc_call_answered(struct grpc_call *call, enum grpc_code code);
 bool grpc_call_has_room(const struct grpc_call *call);
+
+/* relay_home.c: what call.c and server.c do for calls with is_relayed. */
+/* owner: NULL, or msg lies in it and one reference is taken over. */
+void grpc_relay_unary(struct grpc_call *call, struct slice msg, struct rcbuf *owner);
+void grpc_relay_end(struct grpc_call *call, enum grpc_code code, struct slice text);
+void grpc_relay_send_parts(struct grpc_call *call, const struct grpc_part *parts, size_t count);
+void grpc_relay_source(struct grpc_call *call, uint64_t total_len, struct grpc_source *src,
+                       bool is_last);
+void grpc_relay_resume(struct grpc_call *call);
+void grpc_relay_unpause(struct grpc_call *call);
+uint64_t grpc_relay_deadline_ms(const struct grpc_call *call);
+const char *grpc_relay_peer(const struct grpc_call *call);
+const char *grpc_relay_common_name(const struct grpc_call *call);
 
 #endif

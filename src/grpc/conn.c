@@ -23,7 +23,7 @@ void grpc_conn_dirty(struct grpc_conn *c)
 static void on_begin(void *arg, struct h2_stream *st)
 {
     struct grpc_conn *c = arg;
-    if (c->server->stats.streams_open >= LIMIT_STREAMS) {
+    if (c->server->stats.streams_open >= c->server->opts.streams_max) {
         h2_stream_reset(st, H2_REFUSED_STREAM); /* clients may try again: nothing was done */
         return;
     }

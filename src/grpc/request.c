@@ -228,7 +228,7 @@ static bool is_http_request(const struct grpc_call *call)
 
 static void hand_over(struct grpc_call *call, bool is_end);
 
-static bool admit(struct grpc_call *call, struct slice msg)
+bool grpc_request_admit(struct grpc_call *call, struct slice msg)
 {
     const struct grpc_server_options *o = &call->conn->server->opts;
     return o->admit == NULL || o->admit(o->admit_arg, call, msg);
@@ -245,7 +245,7 @@ static void start(struct grpc_call *call, struct grpc_entry *entry)
     if (s->opts.on_handled != NULL) {
         call->start_ns = s->env->clock->ops->mono_ns(s->env->clock);
     }
-    if (entry->method->kind != GRPC_KIND_UNARY && !admit(call, SLICE_NULL)) {
+    if (entry->method->kind != GRPC_KIND_UNARY && !grpc_request_admit(call, SLICE_NULL)) {
         return;
     }
     if (entry->method->on_start != NULL) {
@@ -323,7 +323,7 @@ static bool held_too_much(const struct grpc_call *call)
 {
     const struct grpc_conn *c = call->conn;
     bool is_first = c->held.head.next == &call->held_node;
-    return c->server->held_bytes > LIMIT_PENDING_BYTES ||
+    return c->server->held_bytes > c->server->opts.held_bytes_max ||
            (c->held_bytes > GRPC_CONN_HELD_MAX && !is_first);
 }
 
@@ -371,7 +371,7 @@ static void deliver(struct grpc_call *call, struct slice msg)
     }
     call->stats->msg_received++;
     call->conn->server->stats.bytes_received += msg.len;
-    if (call->method->kind == GRPC_KIND_UNARY && !admit(call, msg)) {
+    if (call->method->kind == GRPC_KIND_UNARY && !grpc_request_admit(call, msg)) {
         return;
     }
     call->message = msg;

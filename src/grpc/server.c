@@ -31,6 +31,10 @@ struct grpc_server *grpc_server_create(struct env *env, const struct grpc_server
     s->opts.ping_min_interval_ms = or_default(opts->ping_min_interval_ms, 5000);
     s->opts.ping_interval_ms = or_default(opts->ping_interval_ms, 2 * 3600 * 1000);
     s->opts.ping_timeout_ms = or_default(opts->ping_timeout_ms, 20000);
+    s->opts.response_bytes_max =
+        (size_t)or_default(opts->response_bytes_max, LIMIT_RESPONSE_BUFFER_BYTES);
+    s->opts.held_bytes_max = (size_t)or_default(opts->held_bytes_max, LIMIT_PENDING_BYTES);
+    s->opts.streams_max = or_default(opts->streams_max, LIMIT_STREAMS);
     s->pool = http_pool_create();
     list_init(&s->free_calls);
     grpc_deadlines_init(&s->deadlines, env, deadline_due, s);
@@ -209,6 +213,14 @@ static void call_reset(struct grpc_call *call)
     call->refusal_status = 200;
 }
 
+void grpc_server_call_begin(struct grpc_server *s, struct grpc_call *call)
+{
+    call_reset(call);
+    call->deframer.bytes_max = s->opts.recv_bytes_max;
+    call->slot = slot_take(s, call);
+    s->stats.streams_open++;
+}
+
 struct grpc_call *grpc_server_call_get(struct grpc_server *s)
 {
     struct grpc_call *call;
@@ -219,10 +231,7 @@ struct grpc_call *grpc_server_call_get(struct grpc_server *s)
         list_remove(&call->free_node);
         s->free_count--;
     }
-    call_reset(call);
-    call->deframer.bytes_max = s->opts.recv_bytes_max;
-    call->slot = slot_take(s, call);
-    s->stats.streams_open++;
+    grpc_server_call_begin(s, call);
     return call;
 }
 
@@ -233,7 +242,7 @@ static void buf_trim(struct buf *b)
     }
 }
 
-void grpc_server_call_put(struct grpc_server *s, struct grpc_call *call)
+void grpc_server_call_end(struct grpc_server *s, struct grpc_call *call)
 {
     ensure(call->queued == 0 && call->part_count == 0 && call->deadline.slot == 0);
     slot_give(s, call->slot);
@@ -247,13 +256,18 @@ void grpc_server_call_put(struct grpc_server *s, struct grpc_call *call)
     buf_deinit(&call->held);
     mem_free(call->refusal);
     call->refusal = NULL;
+    buf_trim(&call->meta);
+    buf_trim(&call->copy);
+    buf_trim(&call->message_text);
+}
+
+void grpc_server_call_put(struct grpc_server *s, struct grpc_call *call)
+{
+    grpc_server_call_end(s, call);
     if (s->free_count >= GRPC_CALLS_KEPT) {
         call_free(call);
         return;
     }
-    buf_trim(&call->meta);
-    buf_trim(&call->copy);
-    buf_trim(&call->message_text);
     list_push_front(&s->free_calls, &call->free_node);
     s->free_count++;
 }
@@ -264,15 +278,19 @@ uint64_t grpc_call_id(const struct grpc_call *call)
     return (uint64_t)slot->generation << 32 | (call->slot + 1);
 }
 
-struct grpc_call *grpc_call_find(struct grpc_server *s, uint64_t id)
+struct grpc_call *grpc_server_call_at(struct grpc_server *s, uint64_t id)
 {
     uint32_t i = (uint32_t)id - 1;
-    if (i >= s->slot_count || s->slots[i].call == NULL ||
-        s->slots[i].generation != (uint32_t)(id >> 32)) {
+    if (i >= s->slot_count || s->slots[i].generation != (uint32_t)(id >> 32)) {
         return NULL;
     }
-    struct grpc_call *call = s->slots[i].call;
-    return call->is_started && !call->is_answered ? call : NULL;
+    return s->slots[i].call;
+}
+
+struct grpc_call *grpc_call_find(struct grpc_server *s, uint64_t id)
+{
+    struct grpc_call *call = grpc_server_call_at(s, id);
+    return call != NULL && call->is_started && !call->is_answered ? call : NULL;
 }
 
 /* ---- what a call is ---------------------------------------------------------------------------
@@ -300,17 +318,20 @@ void *grpc_call_user(struct grpc_call *call)
 
 uint64_t grpc_call_deadline_ms(const struct grpc_call *call)
 {
+    if (call->is_relayed) {
+        return grpc_relay_deadline_ms(call);
+    }
     return call->deadline.slot != 0 ? call->deadline.at_ms : 0;
 }
 
 const char *grpc_call_peer(const struct grpc_call *call)
 {
-    return call->conn->peer;
+    return call->is_relayed ? grpc_relay_peer(call) : call->conn->peer;
 }
 
 const char *grpc_call_peer_common_name(const struct grpc_call *call)
 {
-    return call->conn->common_name;
+    return call->is_relayed ? grpc_relay_common_name(call) : call->conn->common_name;
 }
 
 /* The entry at *at, which moves behind it; false at the end. */

@@ -25,6 +25,9 @@ struct grpc_server_options {
     uint64_t ping_min_interval_ms;   /* 0: 5000 (--grpc-keepalive-min-time) */
     uint64_t ping_interval_ms;       /* 0: 2 h (--grpc-keepalive-interval) */
     uint64_t ping_timeout_ms;        /* 0: 20 s (--grpc-keepalive-timeout) */
+    size_t response_bytes_max;       /* 0: LIMIT_RESPONSE_BUFFER_BYTES */
+    size_t held_bytes_max;           /* 0: LIMIT_PENDING_BYTES */
+    uint64_t streams_max;            /* 0: LIMIT_STREAMS */
     /* A call was handled: for logs and histograms; may be NULL. */
     void (*on_handled)(void *arg, struct grpc_call *call, enum grpc_code code,
                        uint64_t duration_ns);

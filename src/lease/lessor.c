@@ -46,7 +46,6 @@ struct lessor {
     size_t count;
     struct heap heaps[HEAP_KINDS];
     bool is_primary;
-    bool is_suspended;
 };
 
 /* ---- heap ---- */
@@ -237,21 +236,17 @@ static int64_t run_s(const struct lease *lease)
     return lease->remaining_ttl_s > 0 ? lease->remaining_ttl_s : lease->ttl_s;
 }
 
-static bool has_time(const struct lessor *l)
-{
-    return l->is_primary && !l->is_suspended;
-}
-
 static void checkpoint_schedule(struct lessor *l, struct lease *lease, uint64_t now_ms)
 {
     bool is_due =
-        l->opts.is_checkpointing && has_time(l) && run_s(lease) > LEASE_CHECKPOINT_MS / MS_PER_S;
+        l->opts.is_checkpointing && l->is_primary && run_s(lease) > LEASE_CHECKPOINT_MS / MS_PER_S;
     heap_schedule(&l->heaps[HEAP_CHECKPOINT], lease, is_due ? now_ms + LEASE_CHECKPOINT_MS : NEVER);
 }
 
 static void lease_start(struct lessor *l, struct lease *lease, uint64_t now_ms, uint64_t extend_ms)
 {
-    lease->expiry_ms = has_time(l) ? now_ms + extend_ms + (uint64_t)run_s(lease) * MS_PER_S : NEVER;
+    lease->expiry_ms =
+        l->is_primary ? now_ms + extend_ms + (uint64_t)run_s(lease) * MS_PER_S : NEVER;
     heap_schedule(&l->heaps[HEAP_EXPIRY], lease, lease->expiry_ms);
 }
 
@@ -322,7 +317,7 @@ static void all_start(struct lessor *l, uint64_t now_ms, uint64_t extend_ms)
         lease_start(l, lease, now_ms, extend_ms);
         checkpoint_schedule(l, lease, now_ms);
     }
-    if (l->count >= LEASE_REVOKE_RATE && has_time(l)) {
+    if (l->count >= LEASE_REVOKE_RATE && l->is_primary) {
         expiries_spread(l, now_ms, extend_ms);
     }
 }
@@ -339,17 +334,9 @@ void lessor_demote(struct lessor *l)
     all_stop(l);
 }
 
-void lessor_suspend(struct lessor *l, bool is_suspended, uint64_t now_ms)
+bool lessor_is_primary(const struct lessor *l)
 {
-    if (l->is_suspended == is_suspended) {
-        return;
-    }
-    l->is_suspended = is_suspended;
-    if (is_suspended) {
-        all_stop(l);
-    } else if (l->is_primary) {
-        all_start(l, now_ms, 0);
-    }
+    return l->is_primary;
 }
 
 int lessor_renew(struct lessor *l, int64_t id, uint64_t now_ms, int64_t *out_ttl_s,
@@ -538,7 +525,7 @@ static void heap_check(const struct lessor *l, const struct heap *h)
         ensure(h->items[i]->heap_at[h->kind] == i && h->items[i]->due_ms[h->kind] != NEVER);
         ensure(i == 0 || !is_before(h, h->items[i], h->items[(i - 1) / 2]));
     }
-    ensure(has_time(l) || h->len == 0);
+    ensure(l->is_primary || h->len == 0);
 }
 
 void lessor_check(const struct lessor *l)

@@ -6,7 +6,7 @@
  * from KeyValue.lease and is told by mvcc (attach, detach).  Expiry is decided by the primary (the
  * raft leader) only, and only as a proposal: lessor_expired lists, raft revokes. Time is an
  * argument (milliseconds of the monotonic clock). Invariants  I1  the heap holds exactly the leases
- * with an expiry; the earliest is on top. I2  not primary or suspended: no lease has an expiry.
+ * with an expiry; the earliest is on top. I2  not primary: no lease has an expiry.
  * Ownership   Keys are copied in.  struct lease is the lessor's, valid until the lease is removed.
  * Thread      main loop.
  * Limits      LIMIT_LEASE_TTL_S; LEASE_EXPIRED_MAX a scan, LEASE_REVOKE_RATE a second after
@@ -78,9 +78,7 @@ struct slice lessor_key_at(struct lessor *l, int64_t id, size_t i);
 /* New leader: every lease starts again with its remaining (or full) TTL + extend_ms. */
 void lessor_promote(struct lessor *l, uint64_t now_ms, uint64_t extend_ms);
 void lessor_demote(struct lessor *l);
-/* Expiry suspended: promote and grant set no expiry, nothing is ever listed.  Resuming on a primary
- * starts every lease again. */
-void lessor_suspend(struct lessor *l, bool is_suspended, uint64_t now_ms);
+bool lessor_is_primary(const struct lessor *l);
 
 /* 0: renewed for *out_ttl_s; but when *needs_checkpoint is set, it is not renewed yet: propose a
  * checkpoint with remaining 0, and call again when it is applied. ERR_RPC_NOT_PRIMARY_LESSOR,

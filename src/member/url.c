@@ -305,7 +305,8 @@ struct slice url_address(const char *url)
 /* ---- comparison ---- */
 
 /* localhost and sockets keep their names. */
-static int resolve_one(const char *url, const struct url_resolver *resolver, struct strs *out)
+static int resolve_one(const char *url, const struct url_resolver *resolver, struct strs *out,
+                       struct buf *error)
 {
     struct slice addr = url_address(url);
     enum url_scheme scheme = url_scheme_of(url);
@@ -323,17 +324,21 @@ static int resolve_one(const char *url, const struct url_resolver *resolver, str
         buf_printf(&text, "%s://", scheme == URL_HTTPS ? "https" : "http");
         buf_append_slice(&text, buf_slice(&found));
         strs_add(out, buf_slice(&text));
+    } else {
+        (void)refuse(error, "failed to resolve \"%s\" (%s)", url,
+                     found.len > 0 ? buf_cstr(&found) : err_text(err));
     }
     buf_deinit(&text);
     buf_deinit(&found);
     return err;
 }
 
-static int resolve_all(const struct strs *in, const struct url_resolver *resolver, struct strs *out)
+static int resolve_all(const struct strs *in, const struct url_resolver *resolver, struct strs *out,
+                       struct buf *error)
 {
     int err = 0;
     for (size_t i = 0; err == 0 && i < in->count; i++) {
-        err = resolve_one(in->items[i], resolver, out);
+        err = resolve_one(in->items[i], resolver, out, error);
     }
     strs_sort(out);
     return err;
@@ -362,11 +367,8 @@ int urls_equal(const struct strs *a, const struct strs *b, const struct url_reso
     if (!strs_equal(&x, &y)) {
         strs_deinit(&x);
         strs_deinit(&y);
-        err = resolve_all(a, resolver, &x);
-        err = err == 0 ? resolve_all(b, resolver, &y) : err;
-        if (err != 0) {
-            (void)refuse(error, "%s", err_text(err));
-        }
+        err = resolve_all(a, resolver, &x, error);
+        err = err == 0 ? resolve_all(b, resolver, &y, error) : err;
     }
     for (size_t i = 0; err == 0 && i < x.count; i++) {
         if (strcmp(x.items[i], y.items[i]) != 0) {

@@ -23,7 +23,8 @@ MUST_USE int urls_parse_list(const char *text, struct strs *out, struct buf *err
 enum url_scheme url_scheme_of(const char *url);
 struct slice url_address(const char *url);
 
-/* Names to addresses, where that is possible: "host:port" -> "ip:port".  NULL: compare the text. */
+/* Names to addresses, where that is possible: "host:port" -> "ip:port" appended to *out, or an
+ * error and the reason there.  NULL: compare the text. */
 struct url_resolver {
     int (*resolve)(void *arg, const char *host_port, struct buf *out);
     void *arg;

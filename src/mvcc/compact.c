@@ -21,6 +21,8 @@
 #include "mvcc/store.h"
 #include "schema/schema.h"
 
+enum { NEAR_REVS = 8, FAR_COST = 8 };
+
 void compact_init(struct mvcc_store *s)
 {
     s->compaction = (struct mvcc_compaction){.target = -1, .prev = -1, .next = -1};
@@ -170,6 +172,30 @@ static void collect(struct mvcc_store *s)
     c->is_walk_over = true;
 }
 
+/* A record far from the one before is on a page of its own, which will be rewritten for it: it
+ * counts for FAR_COST, so that a step is bounded by what it costs. */
+static size_t remove_some(struct mvcc_store *s, size_t records_max)
+{
+    struct mvcc_compaction *c = &s->compaction;
+    struct keyrev r;
+    int64_t last = -NEAR_REVS;
+    size_t removed = 0;
+    for (size_t cost = 0; cost < records_max; removed++) {
+        if (!garbage_take(&c->garbage, &r)) {
+            c->is_collected = false;
+            if (c->is_walk_over) {
+                finish(s);
+            }
+            break;
+        }
+        struct backend_rev rev = {r.main, keyrev_sub(&r), keyrev_is_tombstone(&r)};
+        backend_record_remove(s->opts.backend, rev);
+        cost += r.main - last < NEAR_REVS ? 1 : FAR_COST;
+        last = r.main;
+    }
+    return removed;
+}
+
 size_t mvcc_compact_step(struct mvcc_store *s, size_t records_max)
 {
     if (mvcc_compact_state(s) != MVCC_COMPACT_RUN) {
@@ -183,17 +209,5 @@ size_t mvcc_compact_step(struct mvcc_store *s, size_t records_max)
         }
         garbage_sort(&c->garbage);
     }
-    struct keyrev r;
-    for (size_t removed = 0; removed < records_max; removed++) {
-        if (!garbage_take(&c->garbage, &r)) {
-            c->is_collected = false;
-            if (c->is_walk_over) {
-                finish(s);
-            }
-            return removed;
-        }
-        struct backend_rev rev = {r.main, keyrev_sub(&r), keyrev_is_tombstone(&r)};
-        backend_record_remove(s->opts.backend, rev);
-    }
-    return records_max;
+    return remove_some(s, records_max);
 }

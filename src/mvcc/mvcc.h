@@ -309,8 +309,9 @@ enum mvcc_compact_state {
 };
 
 enum mvcc_compact_state mvcc_compact_state(const struct mvcc_store *s);
-/* Removes at most about records_max records (default LIMIT_COMPACTION_BATCH); seal afterwards.
- * Returns the number removed. finishedCompactRev is put with the last ones. */
+/* Removes at most records_max records (default LIMIT_COMPACTION_BATCH), fewer when they lie far
+ * apart in the file; seal afterwards. Returns the number removed. finishedCompactRev is put with
+ * the last ones. */
 size_t mvcc_compact_step(struct mvcc_store *s, size_t records_max);
 /* Revision of the newest compaction whose physical part is done (in the open segment), or -1: a
  * client that asked for physical=true waits for this and for the commit. */

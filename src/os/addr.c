@@ -71,6 +71,16 @@ int os_addr_parse(const char *text, struct os_addr *out)
     return 0;
 }
 
+const struct addrinfo *os_addr_preferred(const struct addrinfo *list)
+{
+    for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
+        if (ai->ai_family == AF_INET) {
+            return ai;
+        }
+    }
+    return list;
+}
+
 int os_addr_unix(const char *path, struct sockaddr_storage *out, socklen_t *out_len)
 {
     struct sockaddr_un *un = (struct sockaddr_un *)(void *)out;

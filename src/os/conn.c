@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -382,7 +383,7 @@ static const struct env_conn_ops conn_ops = {
 
 void os_net_init(struct os_env *env)
 {
-    static const struct env_net_ops net_ops = {os_net_listen, os_net_connect};
+    static const struct env_net_ops net_ops = {os_net_listen, os_net_connect, os_net_adopt};
     struct os_net *net = &env->net;
     net->base.ops = &net_ops;
     list_init(&net->conns);
@@ -444,4 +445,40 @@ void os_conn_start(struct os_conn *c)
         out_send(c); /* what was written while it was connecting */
     }
     poll_update(c);
+}
+
+int os_conn_accept(struct os_net *net, int fd, const struct sockaddr_storage *peer, socklen_t len,
+                   void (*on_accept)(void *arg, struct env_conn *conn), void *arg)
+{
+    struct os_conn *c = os_conn_create(net);
+    os_addr_format(peer, len, c->peer);
+    os_socket_tune(fd, peer->ss_family);
+    int err = os_conn_adopt(c, fd);
+    if (err != 0) {
+        os_conn_drop(c);
+        return err;
+    }
+    on_accept(arg, &c->base);
+    if (c->base.events == NULL) {
+        os_conn_drop(c);
+    } else {
+        os_conn_start(c);
+    }
+    return 0;
+}
+
+int os_net_adopt(struct env_net *n, int64_t handle,
+                 void (*on_accept)(void *arg, struct env_conn *conn), void *arg)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    int fd = (int)handle;
+    os_assert_owner(os_env_of_net(n));
+    memset(&sa, 0, sizeof(sa));
+    if (getpeername(fd, (struct sockaddr *)(void *)&sa, &len) != 0) {
+        int err = os_fail(); /* reset before anybody looked at it */
+        (void)close(fd);
+        return err;
+    }
+    return os_conn_accept(container_of(n, struct os_net, base), fd, &sa, len, on_accept, arg);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * os/exec: env_exec over the loop: submissions, completions, timers, deferred calls.
+ * os/exec: env_exec over the loop: submissions, completions, timers, deferred calls, wakers.
  *
  * Design      One turn of the loop: due timers, then the ready descriptors (sockets, and the
  * wake-up that brings finished jobs), then the deferred calls.  An idle handle is active while
@@ -54,27 +54,13 @@ static void exec_defer(struct env_exec *e, void (*fn)(void *arg), void *arg)
 
 /* ---- jobs ---- */
 
-/* All of from to the end of to. */
-static void list_splice(struct list *to, struct list *from)
-{
-    if (list_is_empty(from)) {
-        return;
-    }
-    struct list_node *first = from->head.next, *last = from->head.prev;
-    first->prev = to->head.prev;
-    to->head.prev->next = first;
-    last->next = &to->head;
-    to->head.prev = last;
-    list_init(from);
-}
-
 static void on_done(uv_async_t *async)
 {
     struct os_exec *x = container_of(async, struct os_exec, done_async);
     struct list ready;
     list_init(&ready);
     pthread_mutex_lock(&x->done.mutex);
-    list_splice(&ready, &x->done.jobs);
+    list_splice_back(&ready, &x->done.jobs);
     pthread_mutex_unlock(&x->done.mutex);
     for (struct list_node *node; (node = list_first(&ready)) != NULL;) {
         list_remove(node);
@@ -155,11 +141,64 @@ static void exec_timer_stop(struct env_exec *e, struct env_timer *t)
     timer_heap_stop(&container_of(e, struct os_exec, base)->timers, t);
 }
 
+/* ---- wakers ---- */
+
+struct os_waker {
+    struct env_waker base;
+    struct os_env *env;
+    uv_async_t async;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void on_wake(uv_async_t *async)
+{
+    struct os_waker *w = container_of(async, struct os_waker, async);
+    w->fn(w->arg);
+}
+
+static void waker_wake(struct env_waker *base)
+{
+    /* Only failure would be a closed handle, which is against the rules of destroy. */
+    (void)uv_async_send(&container_of(base, struct os_waker, base)->async);
+}
+
+static void on_waker_closed(uv_handle_t *handle)
+{
+    mem_free(container_of((uv_async_t *)(void *)handle, struct os_waker, async));
+}
+
+static void waker_destroy(struct env_waker *base)
+{
+    struct os_waker *w = container_of(base, struct os_waker, base);
+    os_assert_owner(w->env);
+    uv_close((uv_handle_t *)&w->async, on_waker_closed);
+}
+
+static const struct env_waker_ops waker_ops = {waker_wake, waker_destroy};
+
+static int exec_waker_create(struct env_exec *e, void (*fn)(void *arg), void *arg,
+                             struct env_waker **out)
+{
+    struct os_env *env = os_env_of_exec(e);
+    os_assert_owner(env);
+    struct os_waker *w = mem_zalloc(sizeof(*w));
+    *w = (struct os_waker){.base = {&waker_ops}, .env = env, .fn = fn, .arg = arg};
+    int rc = uv_async_init(&env->loop, &w->async, on_wake);
+    if (rc != 0) {
+        mem_free(w);
+        return os_fail_uv(rc);
+    }
+    *out = &w->base;
+    return 0;
+}
+
 static const struct env_exec_ops exec_ops = {
     .submit = exec_submit,
     .timer_start = exec_timer_start,
     .timer_stop = exec_timer_stop,
     .defer = exec_defer,
+    .waker_create = exec_waker_create,
 };
 
 /* ---- life ---- */

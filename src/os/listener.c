@@ -26,6 +26,7 @@ struct os_listener {
     uv_poll_t poll;
     struct env_timer retry;
     void (*on_accept)(void *arg, struct env_conn *conn);
+    bool (*on_handle)(void *arg, int64_t handle);
     void *arg;
     char *unix_path; /* removed at close */
     char name[OS_HOST_NAME_MAX];
@@ -56,19 +57,10 @@ static void on_retry(struct env_timer *t)
 static void conn_begin(struct os_listener *l, int fd, const struct sockaddr_storage *sa,
                        socklen_t len)
 {
-    struct os_conn *c = os_conn_create(l->net);
-    os_addr_format(sa, len, c->peer);
-    os_socket_tune(fd, l->unix_path != NULL ? AF_UNIX : AF_INET);
-    if (os_conn_adopt(c, fd) != 0) {
-        os_conn_drop(c);
+    if (l->on_handle != NULL && l->on_handle(l->arg, fd)) {
         return;
     }
-    l->on_accept(l->arg, &c->base);
-    if (c->base.events == NULL) {
-        os_conn_drop(c);
-    } else {
-        os_conn_start(c);
-    }
+    (void)!os_conn_accept(l->net, fd, sa, len, l->on_accept, l->arg); /* the next may do better */
 }
 
 /* False when there is nothing more to take now. */
@@ -213,17 +205,6 @@ static int listen_wildcard(const struct os_addr *a, const struct env_listen_opti
     return socket_listen((const void *)&in, sizeof(in), false, opts, out_fd);
 }
 
-/* The first IPv4 address of a name before the first IPv6 one, as Go. */
-static const struct addrinfo *preferred(const struct addrinfo *list)
-{
-    for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
-        if (ai->ai_family == AF_INET) {
-            return ai;
-        }
-    }
-    return list;
-}
-
 static int listen_inet(const struct os_addr *a, const struct env_listen_options *opts, int *out_fd)
 {
     if (is_wildcard(a->host)) {
@@ -235,7 +216,7 @@ static int listen_inet(const struct os_addr *a, const struct env_listen_options 
     if (rc != 0) {
         return rc == EAI_SYSTEM ? os_fail() : os_fail_uv(UV_EAI_NONAME);
     }
-    const struct addrinfo *ai = preferred(list);
+    const struct addrinfo *ai = os_addr_preferred(list);
     int err = socket_listen(ai->ai_addr, ai->ai_addrlen, true, opts, out_fd);
     freeaddrinfo(list);
     return err;
@@ -302,6 +283,7 @@ int os_net_listen(struct env_net *n, const char *addr, const struct env_listen_o
     struct os_listener *l = mem_zalloc(sizeof(*l));
     *l = (struct os_listener){.base = {&listener_ops}, .net = net, .fd = fd};
     l->on_accept = on_accept;
+    l->on_handle = opts == NULL ? NULL : opts->on_handle;
     l->arg = arg;
     l->retry.fire = on_retry;
     l->unix_path = a.is_unix ? mem_strdup(a.host) : NULL;

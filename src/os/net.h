@@ -5,6 +5,7 @@
 #ifndef OS_NET_H
 #define OS_NET_H
 
+#include <netdb.h>
 #include <sys/socket.h>
 
 #include "os/impl.h"
@@ -22,6 +23,8 @@ struct os_addr {
 MUST_USE int os_addr_parse(const char *text, struct os_addr *out);
 void os_addr_format(const struct sockaddr_storage *sa, socklen_t len, char out[OS_ADDR_TEXT_MAX]);
 MUST_USE int os_addr_unix(const char *path, struct sockaddr_storage *out, socklen_t *out_len);
+/* The first IPv4 address of a name before the first IPv6 one, as Go. */
+const struct addrinfo *os_addr_preferred(const struct addrinfo *list);
 /* No delay, keepalive: for TCP. */
 void os_socket_tune(int fd, int family);
 
@@ -65,6 +68,12 @@ void os_conn_fail(struct os_conn *c, int err);
 /* Frees a conn that nobody has seen yet; closes its socket. */
 void os_conn_drop(struct os_conn *c);
 struct env *os_net_env(struct os_net *net);
+/* A fresh connected socket becomes a conn that on_accept sees; it is closed after an error. */
+MUST_USE int os_conn_accept(struct os_net *net, int fd, const struct sockaddr_storage *peer,
+                            socklen_t len, void (*on_accept)(void *arg, struct env_conn *conn),
+                            void *arg);
+int os_net_adopt(struct env_net *n, int64_t handle,
+                 void (*on_accept)(void *arg, struct env_conn *conn), void *arg);
 
 /* ---- connect.c ---- */
 int os_net_connect(struct env_net *n, const char *addr, uint64_t timeout_ms,

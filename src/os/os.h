@@ -68,6 +68,24 @@ void os_signal_unwatch(struct env *env, int signo);
 /* Default action again and the signal to ourselves: "die by the same signal" (cli.md 1.9). */
 _Noreturn void os_die_by_signal(int signo);
 
+/* ---- a loop in a thread of its own ---- */
+
+struct os_thread;
+
+struct os_thread_options {
+    const char *name; /* of the thread, at most 15 bytes */
+    /* On the thread: before its loop runs, and after it was told to end. */
+    int (*setup)(void *arg, struct env *env);
+    void (*teardown)(void *arg);
+    void *arg;
+};
+
+/* An env without lanes on a new thread, which then runs its loop.  Returns when setup has; after an
+ * error nothing is left (teardown is not called). */
+MUST_USE int os_thread_start(const struct os_thread_options *opts, struct os_thread **out);
+/* Its loop ends after the turn under way, then teardown, then the thread: waits for all that. */
+void os_thread_join(struct os_thread *t);
+
 /* ---- errors ---- */
 
 /* ERR_* for an errno value (positive). */
@@ -121,6 +139,10 @@ MUST_USE int os_default_host(char *out, size_t cap);
 /* Has address one of the names, NUL behind each: by the names that belong to it ("*.x": any under
  * x), or the addresses that belong to a name?  Blocks while name servers are asked. */
 bool os_address_has_name(const char *address, const char *names, size_t names_len);
+
+/* "name:port" -> "ip:port", appended; IPv4 before IPv6.  Blocks: for starts only. ERR_NOT_FOUND and
+ * others: os_last_text. */
+MUST_USE int os_resolve(const char *host_port, struct buf *out);
 
 /* ---- terminal and standard streams ---- */
 

@@ -75,9 +75,8 @@ static void on_asked(struct rpc_link *link)
     }
 }
 
-void rpc_conn_accept(struct rpc_listener *l, struct env_conn *conn)
+void rpc_conn_accept(struct rpc_server *s, struct rpc_listener *l, struct env_conn *conn)
 {
-    struct rpc_server *s = l->server;
     conn->events = &refused_events;
     conn->arg = NULL;
     struct rpc_tls *tls = NULL;
@@ -85,8 +84,9 @@ void rpc_conn_accept(struct rpc_listener *l, struct env_conn *conn)
     if (is_tls_only && !s->is_stopping) {
         tls = l->opts.tls->create(l->opts.tls->arg, conn->ops->peer_name(conn));
     }
-    if (s->is_stopping || s->stats.conns_open >= s->opts.connections_max ||
-        (is_tls_only && tls == NULL)) {
+    /* With workers, what comes here is what no worker may have. */
+    bool is_full = s->stats.conns_open >= s->opts.connections_max || s->worker_count > 0;
+    if (s->is_stopping || is_full || (is_tls_only && tls == NULL)) {
         if (tls != NULL) {
             tls->ops->destroy(tls);
         }
@@ -442,6 +442,8 @@ void rpc_conn_flush(struct rpc_conn *c)
     }
     if (c->req != NULL) {
         rpc_http_req_maybe_writable(c->req);
+    } else if (c->h1 != NULL) {
+        rpc_conn_rearm(c); /* after an answer from outside of recv the next head may have begun */
     }
     if (c->is_eof || session_is_done(c)) {
         rpc_conn_close(c, RPC_CLOSE_FLUSH_MS);

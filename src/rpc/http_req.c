@@ -41,6 +41,7 @@ struct rpc_http_req *rpc_http_req_create(struct rpc_conn *c, const struct rpc_ht
     req->backend = b;
     req->conn = c;
     req->method = method;
+    req->target = target;
     req->headers = headers;
     req->header_count = count;
     split_target(req, target);
@@ -55,6 +56,12 @@ void rpc_http_req_free(struct rpc_http_req *req)
 
 /* ---- choosing and calling the handler ---------------------------------------------------------
  */
+
+static const struct rpc_listen_options *options_of(const struct rpc_http_req *req)
+{
+    const struct rpc_conn *c = req->conn;
+    return c->server->http != NULL ? c->server->http : &c->listener->opts;
+}
 
 static bool prefix_matches(const char *prefix, struct slice path)
 {
@@ -109,7 +116,7 @@ static void answer_plain(struct rpc_http_req *req, int status, const char *text)
 
 void rpc_http_req_start(struct rpc_http_req *req)
 {
-    const struct rpc_listen_options *o = &req->conn->listener->opts;
+    const struct rpc_listen_options *o = options_of(req);
     enter(req);
     if (o->http_filter != NULL && o->http_filter(o->arg, req)) {
         ensure(req->is_over);
@@ -271,7 +278,7 @@ static size_t date_write(char out[32], int64_t wall_ns)
 static size_t headers_convert(struct rpc_http_req *req, const struct rpc_http_header *headers,
                               size_t count, char date[32], struct h1_header *out)
 {
-    const struct rpc_listen_options *o = &req->conn->listener->opts;
+    const struct rpc_listen_options *o = options_of(req);
     size_t extra_count = 0;
     const struct rpc_http_header *extra =
         o->http_extra_headers == NULL ? NULL : o->http_extra_headers(o->arg, req, &extra_count);
@@ -298,16 +305,22 @@ static void over(struct rpc_http_req *req)
     maybe_free(req);
 }
 
+void rpc_http_req_respond(struct rpc_http_req *req, int status, const struct h1_header *headers,
+                          size_t count, struct slice body)
+{
+    ensure(!req->is_over && !req->is_begun);
+    req->is_begun = true;
+    req->backend->respond(req, status, headers, count, body);
+    over(req);
+}
+
 void rpc_http_respond(struct rpc_http_req *req, int status, const struct rpc_http_header *headers,
                       size_t count, struct slice body)
 {
-    ensure(!req->is_over && !req->is_begun);
     struct h1_header all[REQ_HEADERS_MAX];
     char date[32];
     size_t n = headers_convert(req, headers, count, date, all);
-    req->is_begun = true;
-    req->backend->respond(req, status, all, n, body);
-    over(req);
+    rpc_http_req_respond(req, status, all, n, body);
 }
 
 void rpc_http_begin(struct rpc_http_req *req, int status, const struct rpc_http_header *headers,

@@ -11,7 +11,8 @@
  *             end of the turn gathers and writes for each.
  * Ownership   The server owns listeners and connections; grpc_server, handlers and TLS factories
  *             are the caller's and outlive it.
- * Thread      net (the loop of env).
+ * Thread      net (the loop of env).  With workers (worker.h) connections live on their loops,
+ *             handlers and services still run on the server's.
  * Limits      LIMIT_CONNECTIONS, LIMIT_CONN_IN_BYTES, LIMIT_CONN_OUT_BYTES,
  *             LIMIT_HEADER_TIMEOUT_MS.
  * Failure     listen reports ERR_*; a bad connection is closed, never the server.
@@ -45,6 +46,7 @@ struct rpc_server_stats {
     uint64_t bytes_out;
     uint64_t conns_accepted;
     uint64_t conns_refused;
+    uint64_t conns_lost; /* gone before their net thread had them */
     uint64_t conns_open;
 };
 
@@ -79,6 +81,7 @@ void rpc_server_stop(struct rpc_server *s, uint64_t grace_ms, void (*on_stopped)
                      void *arg);
 /* Only after on_stopped, or when nothing was ever accepted. */
 void rpc_server_destroy(struct rpc_server *s);
-const struct rpc_server_stats *rpc_server_stats(const struct rpc_server *s);
+/* Of all net threads together; valid until the next call. */
+const struct rpc_server_stats *rpc_server_stats(struct rpc_server *s);
 
 #endif

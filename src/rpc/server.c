@@ -19,6 +19,7 @@ struct rpc_server *rpc_server_create(const struct rpc_server_options *opts)
     list_init(&s->listeners);
     list_init(&s->conns);
     list_init(&s->dirty);
+    list_init(&s->workers);
     rpc_shakes_init(s);
     rpc_scratch_init(&s->scratch);
     return s;
@@ -40,7 +41,7 @@ void rpc_server_destroy(struct rpc_server *s)
     if (s == NULL) {
         return;
     }
-    ensure(list_is_empty(&s->conns));
+    ensure(list_is_empty(&s->conns) && list_is_empty(&s->workers));
     rpc_shakes_deinit(s);
     LIST_FOREACH (&s->listeners, n) {
         rpc_listener_close(LIST_ENTRY(n, struct rpc_listener, node));
@@ -57,7 +58,13 @@ void rpc_server_destroy(struct rpc_server *s)
 
 static void on_accept(void *arg, struct env_conn *conn)
 {
-    rpc_conn_accept(arg, conn);
+    struct rpc_listener *l = arg;
+    rpc_conn_accept(l->server, l, conn);
+}
+
+static bool on_handle(void *arg, int64_t handle)
+{
+    return rpc_workers_accept(arg, handle);
 }
 
 int rpc_server_listen(struct rpc_server *s, const char *addr, const struct rpc_listen_options *opts,
@@ -66,6 +73,7 @@ int rpc_server_listen(struct rpc_server *s, const char *addr, const struct rpc_l
     struct rpc_listener *l = mem_zalloc(sizeof(*l));
     l->server = s;
     l->opts = *opts;
+    l->opts.net.on_handle = s->worker_count > 0 ? on_handle : NULL;
     int err = s->env->net->ops->listen(s->env->net, addr, &l->opts.net, on_accept, l, &l->listener);
     if (err != 0) {
         mem_free(l);
@@ -90,9 +98,11 @@ void rpc_listener_close(struct rpc_listener *l)
     }
 }
 
-const struct rpc_server_stats *rpc_server_stats(const struct rpc_server *s)
+const struct rpc_server_stats *rpc_server_stats(struct rpc_server *s)
 {
-    return &s->stats;
+    s->sum = s->stats;
+    rpc_workers_add_stats(s, &s->sum);
+    return &s->sum;
 }
 
 /* ---- the end of a turn ------------------------------------------------------------------------
@@ -118,6 +128,9 @@ static void flush_dirty(void *arg)
         list_remove(&c->dirty_node);
         rpc_conn_flush(c);
     }
+    if (s->worker != NULL) {
+        rpc_worker_publish(s->worker);
+    }
 }
 
 void rpc_conn_dirty(struct rpc_conn *c)
@@ -138,7 +151,8 @@ void rpc_conn_dirty(struct rpc_conn *c)
 
 static void maybe_stopped(struct rpc_server *s)
 {
-    if (!s->is_stopping || !list_is_empty(&s->conns) || s->on_stopped == NULL) {
+    if (!s->is_stopping || !list_is_empty(&s->conns) || s->on_stopped == NULL ||
+        s->workers_stopped < s->worker_count) {
         return;
     }
     void (*fn)(void *arg) = s->on_stopped;
@@ -147,8 +161,17 @@ static void maybe_stopped(struct rpc_server *s)
     fn(s->stopped_arg);
 }
 
+void rpc_server_worker_stopped(struct rpc_server *s)
+{
+    s->workers_stopped++;
+    maybe_stopped(s);
+}
+
 void rpc_server_conn_gone(struct rpc_server *s)
 {
+    if (s->worker != NULL) {
+        rpc_worker_publish(s->worker);
+    }
     maybe_stopped(s);
 }
 
@@ -175,6 +198,7 @@ void rpc_server_stop(struct rpc_server *s, uint64_t grace_ms, void (*on_stopped)
     LIST_FOREACH (&s->listeners, n) {
         rpc_listener_close(LIST_ENTRY(n, struct rpc_listener, node));
     }
+    rpc_workers_stop(s, grace_ms);
     LIST_FOREACH (&s->conns, n) {
         rpc_conn_drain(LIST_ENTRY(n, struct rpc_conn, node));
     }

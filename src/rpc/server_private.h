@@ -54,9 +54,16 @@ struct rpc_conn {
     bool is_draining;
 };
 
+struct rpc_worker;
+
 struct rpc_server {
     struct env *env;
     struct rpc_server_options opts;
+    struct list workers; /* rpc_worker.node: connections are theirs */
+    size_t worker_count;
+    size_t workers_stopped;
+    struct rpc_worker *worker;             /* whose server this is; NULL: a home */
+    const struct rpc_listen_options *http; /* of a worker: instead of the listener's handlers */
     struct list listeners;
     struct list conns;
     struct list dirty;
@@ -69,6 +76,7 @@ struct rpc_server {
     struct rpc_lookup *lookup;    /* the one that runs */
     struct rpc_scratch scratch;
     struct rpc_server_stats stats;
+    struct rpc_server_stats sum; /* with the workers': rpc_server_stats */
     bool is_deferred;
     bool is_stopping;
     bool is_destroyed; /* freed by the deferred function */
@@ -79,9 +87,19 @@ struct rpc_server {
 
 /* server.c */
 void rpc_server_conn_gone(struct rpc_server *s);
+void rpc_server_worker_stopped(struct rpc_server *s);
+
+/* worker.c */
+/* False: no worker may have it. */
+bool rpc_workers_accept(struct rpc_listener *l, int64_t handle);
+void rpc_workers_stop(struct rpc_server *home, uint64_t grace_ms);
+void rpc_workers_add_stats(const struct rpc_server *home, struct rpc_server_stats *sum);
+/* The worker's counters become visible at home. */
+void rpc_worker_publish(struct rpc_worker *w);
 
 /* conn.c */
-void rpc_conn_accept(struct rpc_listener *l, struct env_conn *conn);
+/* s: the listener's server, or a worker's. */
+void rpc_conn_accept(struct rpc_server *s, struct rpc_listener *l, struct env_conn *conn);
 void rpc_conn_dirty(struct rpc_conn *c);
 void rpc_conn_flush(struct rpc_conn *c);
 void rpc_conn_drain(struct rpc_conn *c);
@@ -118,7 +136,7 @@ struct rpc_http_req {
     struct rpc_conn *conn;
     const struct rpc_http_handler *handler; /* NULL: none found, or the filter answered */
     void *user;
-    struct slice method, path, query;
+    struct slice method, target, path, query;
     const struct h1_header *headers;
     size_t header_count;
     struct buf body; /* is_whole */
@@ -141,6 +159,9 @@ void rpc_http_req_gone(struct rpc_http_req *req);
 /* After output was taken: on_writable if it is owed. */
 void rpc_http_req_maybe_writable(struct rpc_http_req *req);
 void rpc_http_req_free(struct rpc_http_req *req);
+/* rpc_http_respond with exactly these headers. */
+void rpc_http_req_respond(struct rpc_http_req *req, int status, const struct h1_header *headers,
+                          size_t count, struct slice body);
 
 /* http_h1.c, http_h2.c */
 extern const struct h1_server_ops rpc_h1_ops;

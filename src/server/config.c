@@ -361,6 +361,11 @@ int config_check(const struct flags *f, struct buf *error)
     if (err == 0) {
         err = check_refused(f, error);
     }
+    if (err == 0 && flag_uint(f, FLAG_ID_NET_THREADS) > SERVER_NET_THREADS_MAX) {
+        buf_printf(error, "--net-threads=%llu: at most %d",
+                   (unsigned long long)flag_uint(f, FLAG_ID_NET_THREADS), SERVER_NET_THREADS_MAX);
+        err = ERR_INVALID;
+    }
     return err;
 }
 
@@ -534,12 +539,15 @@ static void make_driver(const struct config *c, struct driver_config *d)
     };
 }
 
-/* The checks of the others' data, and T. */
+/* What gates switch, the checks of the others' data, and T. */
 static void make_checks(const struct flags *f, struct server_config *s)
 {
     const char *gates = flag_text(f, FLAG_ID_FEATURE_GATES);
     s->is_existing = strcmp(flag_text(f, FLAG_ID_INITIAL_CLUSTER_STATE), "existing") == 0;
     s->has_initial_corrupt_check = gate_is_on(gates, "InitialCorruptCheck");
+    s->driver.no_fast_keep_alive = !gate_is_on(gates, "FastLeaseKeepAlive");
+    s->driver.lease_checkpoints = gate_is_on(gates, "LeaseCheckpoint");
+    s->driver.lease_checkpoints_persist = gate_is_on(gates, "LeaseCheckpointPersist");
     s->corrupt_check_ms = flag_ms(f, FLAG_ID_CORRUPT_CHECK_TIME);
     if (gate_is_on(gates, "CompactHashCheck")) {
         s->compact_hash_check_ms = flag_ms(f, FLAG_ID_COMPACT_HASH_CHECK_TIME);
@@ -585,6 +593,7 @@ int config_make(struct flags *f, const char *default_host, struct config *out, s
     urls_of(&out->listen_peer, &s->peer_urls);
     uint64_t streams = flag_uint(f, FLAG_ID_MAX_CONCURRENT_STREAMS);
     s->max_concurrent_streams = streams >= UINT32_MAX ? 0 : (uint32_t)streams;
+    s->net_threads = (uint32_t)flag_uint(f, FLAG_ID_NET_THREADS);
     s->ping_min_ms = flag_ms(f, FLAG_ID_GRPC_KEEPALIVE_MIN_TIME);
     s->ping_interval_ms = flag_ms(f, FLAG_ID_GRPC_KEEPALIVE_INTERVAL);
     s->ping_timeout_ms = flag_ms(f, FLAG_ID_GRPC_KEEPALIVE_TIMEOUT);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "os/os.h"
 #include "peer/ask.h"
+#include "server/internal.h"
 
 struct asking {
     struct env *env;
@@ -70,12 +71,14 @@ int server_join(struct env *env, const struct config *config, struct join_result
                 struct buf *error)
 {
     const struct driver_config *dc = &config->server.driver;
+    struct server_resolver resolver;
+    server_resolver_init(&resolver, env);
     struct join_options opts = {
         .initial_cluster = dc->initial_cluster,
         .token = dc->initial_cluster_token,
         .name = dc->name,
         .advertised = &config->advertise_peer_urls,
-        .resolver = dc->resolver,
+        .resolver = &resolver.base,
         .is_existing = config->server.is_existing,
         .max_learners = dc->max_learners,
         .request_timeout_ms = (uint32_t)config->server.request_timeout_ms,

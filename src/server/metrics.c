@@ -28,6 +28,10 @@ static void collect_core(struct server *s, struct metrics *m)
     metrics_set(m, METRIC_SERVER_HAS_LEADER, st.leader != 0);
     metrics_set(m, METRIC_SERVER_IS_LEADER, st.raft.role == RAFT_LEADER);
     metrics_set(m, METRIC_SERVER_IS_LEARNER, st.raft.is_learner);
+    metrics_set(m, METRIC_DEBUGGING_LEASE_GRANTED_TOTAL, (double)st.leases_granted);
+    metrics_set(m, METRIC_DEBUGGING_LEASE_REVOKED_TOTAL, (double)st.leases_revoked);
+    metrics_set(m, METRIC_DEBUGGING_LEASE_RENEWED_TOTAL, (double)st.leases_renewed);
+    metrics_set(m, METRIC_DEBUGGING_SERVER_LEASE_EXPIRED_TOTAL, (double)st.leases_expired);
     metrics_set(m, METRIC_SERVER_LEADER_CHANGES_SEEN_TOTAL, (double)st.leader_changes);
     metrics_set(m, METRIC_SERVER_PROPOSALS_COMMITTED_TOTAL, (double)st.committed);
     metrics_set(m, METRIC_SERVER_PROPOSALS_APPLIED_TOTAL, (double)st.applied);

@@ -8,7 +8,8 @@
 #include "bolt/bolt.h"
 #include "member/peer_body.h"
 
-enum { STOP_GRACE_MS = 500, VERSION_TIMEOUT_MS = 3000 };
+/* Headers: as etcd's peer listeners. */
+enum { STOP_GRACE_MS = 500, VERSION_TIMEOUT_MS = 3000, HEADER_TIMEOUT_MS = 5000 };
 
 /* ---- transport -> driver ---- */
 
@@ -187,6 +188,14 @@ static void on_answer(void *arg, const struct peer_answer *a)
     mem_free(q);
 }
 
+static const char *content_type(const struct service_question *q)
+{
+    if (q->is_protobuf) {
+        return "application/protobuf";
+    }
+    return q->body.len > 0 ? "application/json" : NULL;
+}
+
 static void *ask(void *arg, const struct service_question *sq,
                  void (*on_reply)(void *user, const struct service_reply *r), void *user)
 {
@@ -200,8 +209,8 @@ static void *ask(void *arg, const struct service_question *sq,
         .method = sq->method,
         .path = sq->path,
         .body = sq->body,
-        .content_type = sq->body.len > 0 ? "application/json" : NULL,
-        .cluster_id = core_cluster_id(driver_core(p->driver)),
+        .content_type = content_type(sq),
+        .cluster_id = sq->is_protobuf ? 0 : core_cluster_id(driver_core(p->driver)),
         .token = sq->token,
         .url_timeout_ms = sq->timeout_ms,
         .takes_any_status = sq->takes_any_status,
@@ -221,6 +230,11 @@ static void ask_cancel(void *arg, void *handle)
 }
 
 /* ---- pages ---- */
+
+struct lease_page {
+    struct peer_request *request;
+    int64_t id;
+};
 
 static void page_members(void *arg, struct buf *out)
 {
@@ -286,11 +300,59 @@ static void page_downgrade(void *arg, struct peer_request *r)
     service_page_downgrade(p->service, downgrade_done, r);
 }
 
+static void renew_done(void *arg, int err, const struct service_lease *l)
+{
+    struct lease_page *q = arg;
+    if (err != 0) {
+        peer_request_fail(q->request, err);
+    } else {
+        peer_request_lease_renew(q->request, q->id, l->ttl_s);
+    }
+    mem_free(q);
+}
+
+static void look_done(void *arg, int err, const struct service_lease *l)
+{
+    struct lease_page *q = arg;
+    if (err != 0) {
+        peer_request_fail(q->request, err);
+    } else {
+        const struct peer_lease_ttl out = {.lease_id = q->id,
+                                           .ttl_s = l->ttl_s,
+                                           .granted_ttl_s = l->granted_ttl_s,
+                                           .keys = l->keys,
+                                           .key_count = l->key_count};
+        peer_request_lease_ttl(q->request, &out);
+    }
+    mem_free(q);
+}
+
+static struct lease_page *lease_page_make(int64_t id, struct peer_request *r)
+{
+    struct lease_page *q = mem_alloc(sizeof(*q));
+    *q = (struct lease_page){.request = r, .id = id};
+    return q;
+}
+
+static void page_lease_renew(void *arg, int64_t id, struct peer_request *r)
+{
+    struct server_peers *p = arg;
+    service_page_lease(p->service, id, true, false, renew_done, lease_page_make(id, r));
+}
+
+static void page_lease_ttl(void *arg, int64_t id, bool wants_keys, struct peer_request *r)
+{
+    struct server_peers *p = arg;
+    service_page_lease(p->service, id, false, wants_keys, look_done, lease_page_make(id, r));
+}
+
 static const struct peer_pages pages = {
     .members = page_members,
     .version = page_version,
     .promote = page_promote,
     .hash_kv = page_hash,
+    .lease_renew = page_lease_renew,
+    .lease_ttl = page_lease_ttl,
     .downgrade_enabled = page_downgrade,
 };
 
@@ -321,7 +383,7 @@ void server_peers_open(struct server_peers *p, const struct server_config *confi
         .arg = p,
     };
     p->transport = peer_transport_create(&pc);
-    struct rpc_server_options ro = {.env = env};
+    struct rpc_server_options ro = {.env = env, .header_timeout_ms = HEADER_TIMEOUT_MS};
     p->rpc = rpc_server_create(&ro);
     peer_members_set(p->transport, core_members(core));
 }

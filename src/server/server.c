@@ -151,6 +151,8 @@ static int listen_peers(struct server *s, char *text)
     struct listening l = {s->peers.rpc, s->peers.listeners, &s->peers.listener_count};
     struct rpc_listen_options lo = {
         .accept = RPC_ACCEPT_HTTP,
+        .is_peer = true,
+        .address_has_name = os_address_has_name,
         .net = {.reuse_port = s->config.reuse_port, .reuse_address = s->config.reuse_address},
     };
     lo.handlers = peer_handlers(s->peers.transport, &lo.handler_count);
@@ -404,7 +406,10 @@ static void on_removed(void *arg)
 static int open_driver(struct server *s, char *text)
 {
     struct driver_config dc = s->config.driver;
+    struct server_resolver resolver;
+    server_resolver_init(&resolver, s->env);
     dc.env = s->env;
+    dc.resolver = &resolver.base; /* used by driver_open only */
     dc.on_ready = on_ready;
     dc.on_fatal = on_fatal;
     dc.on_stopped = on_driver_stopped;
@@ -469,7 +474,10 @@ int server_create(struct env *env, const struct server_config *config,
     make_rpc(s);
     server_peers_serve(&s->peers, s->service);
     server_metrics_init(s);
-    err = listen_all(s, text);
+    err = server_net_start(s, text);
+    if (err == 0) {
+        err = listen_all(s, text);
+    }
     if (err != 0) {
         close_listeners(s);
         server_destroy(s);
@@ -485,6 +493,7 @@ int server_create(struct env *env, const struct server_config *config,
 
 void server_destroy(struct server *s)
 {
+    server_net_stop(s);
     rpc_server_destroy(s->rpc);
     grpc_server_destroy(s->grpc);
     gateway_destroy(s->gateway);

@@ -15,7 +15,7 @@
 #include "metrics/metrics.h"
 #include "rpc/tls.h"
 
-enum { SERVER_URLS_MAX = 16 };
+enum { SERVER_URLS_MAX = 16, SERVER_NET_THREADS_MAX = 64 };
 
 struct server_urls {
     const char *items[SERVER_URLS_MAX]; /* "http://127.0.0.1:2379", "unix:///run/x.sock" */
@@ -28,6 +28,7 @@ struct server_config {
     struct server_urls client_http_urls; /* not empty: client_urls speak gRPC only */
     struct server_urls metrics_urls;
     struct server_urls peer_urls; /* held from the start, so that two members cannot share them */
+    uint32_t net_threads;         /* 0: connections on the main loop */
     uint32_t max_concurrent_streams; /* 0: not announced */
     uint64_t ping_min_ms;
     uint64_t ping_interval_ms;

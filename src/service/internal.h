@@ -47,6 +47,8 @@ struct service {
     struct service_call *free;
     size_t free_count;
     struct list promotions; /* that go to the leader */
+    struct list lease_asks; /* renewals and looks under way */
+    size_t lease_asks_open; /* questions to the leader */
     struct monitor *monitor;
 };
 
@@ -83,6 +85,7 @@ struct buf *service_scratch(struct service *s);
 /* ---- the services ---- */
 
 void kv_register(struct service *s, struct grpc_server *server);
+void lease_register(struct service *s, struct grpc_server *server);
 void maintenance_register(struct service *s, struct grpc_server *server);
 void cluster_register(struct service *s, struct grpc_server *server);
 void health_register(struct service *s, struct grpc_server *server);

@@ -136,30 +136,41 @@ static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
 
 enum { ALARM_ACTIVATE = 1, ALARM_ACTION_MAX = 2 };
 
+struct alarm_req {
+    uint64_t action;
+    uint64_t member_id;
+    uint64_t type;
+};
+
 /* Unknown actions end etcd, unknown types end 3.5 (client-api 8.1): refused here. */
-static int alarm_validate(const struct service *s, struct slice msg)
+static int alarm_take(const struct service *s, struct slice msg, struct alarm_req *a)
 {
-    uint64_t action, type;
-    int err = service_number_of(msg, 1, &action);
+    int err = service_number_of(msg, 1, &a->action);
     if (err == 0) {
-        err = service_number_of(msg, 3, &type);
+        err = service_number_of(msg, 2, &a->member_id);
+    }
+    if (err == 0) {
+        err = service_number_of(msg, 3, &a->type);
     }
     if (err != 0) {
         return err;
     }
     /* Enums are cut to 32 bits. */
-    if ((uint32_t)action > ALARM_ACTION_MAX) {
+    if ((uint32_t)a->action > ALARM_ACTION_MAX) {
         return ERR_RPC_ALARM_ACTION;
     }
-    bool is_known = (uint32_t)type <= SCHEMA_ALARM_CORRUPT;
-    return (uint32_t)action == ALARM_ACTIVATE && !is_known && !service_rules(s)->takes_any_alarm
-               ? ERR_RPC_ALARM_TYPE
-               : 0;
+    bool is_known = (uint32_t)a->type <= SCHEMA_ALARM_CORRUPT;
+    /* The cluster's version: below 3.6 other members may be of 3.5. */
+    bool takes_any = service_rules(s)->takes_any_alarm &&
+                     semver_compare(core_cluster_version(s->core), (struct semver){3, 6, 0}) >= 0;
+    return (uint32_t)a->action == ALARM_ACTIVATE && !is_known && !takes_any ? ERR_RPC_ALARM_TYPE
+                                                                            : 0;
 }
 
 static void alarm_on_message(struct grpc_call *call, struct slice msg)
 {
-    int err = alarm_validate(service_of(call), msg);
+    struct alarm_req a;
+    int err = alarm_take(service_of(call), msg, &a);
     if (err_is_rpc(err)) {
         service_refuse(call, err);
         return;
@@ -168,11 +179,17 @@ static void alarm_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
+    /* Encoded anew, as etcd does: see kv.c. */
+    struct buf body = BUF_INIT;
+    wire_append_u64(&body, 1, a.action);
+    wire_append_u64(&body, 2, a.member_id);
+    wire_append_u64(&body, 3, a.type);
     struct service_call *sc =
         service_call_begin(service_of(call), call, CORE_PROPOSE, service_answer);
     sc->req.which = WIRE_INTERNAL_ALARM;
-    sc->req.body = msg;
-    service_call_submit(sc);
+    sc->req.body = buf_slice(&body);
+    service_call_submit(sc); /* copies the body */
+    buf_deinit(&body);
 }
 
 /* ---- Defragment ---- */

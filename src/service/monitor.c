@@ -5,7 +5,7 @@
  *
  *     timer -> begin -> [LOCAL | PEERS | READ]* -> done -> alarms -> timer
  *
- * Invariants  One check at a time; a check that is due meanwhile waits for its next turn.
+ * Invariants  One check at a time; one that is due meanwhile follows.
  * Limits      CORRUPT_PEERS_MAX questions at once, each for at most T.
  */
 #include <inttypes.h>
@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "service/internal.h"
+#include "service/lease_ask.h"
 
 enum monitor_timer { MONITOR_PERIODIC, MONITOR_COMPACT, MONITOR_TIMERS };
 
@@ -34,6 +35,7 @@ struct monitor {
     struct peer_ask_slot asks[CORRUPT_PEERS_MAX];
     struct env_timer timers[MONITOR_TIMERS];
     int64_t checked_rev; /* compaction hashes are equal up to here */
+    bool is_due[MONITOR_TIMERS];
     bool is_busy;
     bool is_in_core;
     bool is_stopped;
@@ -42,6 +44,7 @@ struct monitor {
 };
 
 static void step(struct monitor *m);
+static void begin_due(struct monitor *m);
 
 static struct env_exec *exec_of(const struct monitor *m)
 {
@@ -195,6 +198,7 @@ static void end(struct monitor *m)
     } else if (v->err != 0) {
         log_warn("failed to check hash KV", LOG_ERR(v->err));
     }
+    begin_due(m);
 }
 
 /* On to what is wanted next.  An answer of several that are still out changes nothing. */
@@ -253,12 +257,24 @@ static void arm(struct monitor *m, enum monitor_timer which)
     }
 }
 
+/* A member that does not lead leaves it to the one that does. */
+static void begin_due(struct monitor *m)
+{
+    static const enum corrupt_kind kinds[MONITOR_TIMERS] = {CORRUPT_PERIODIC, CORRUPT_COMPACT};
+    for (int i = 0; i < MONITOR_TIMERS && !m->is_busy && !m->is_stopped; i++) {
+        bool is_due = m->is_due[i];
+        m->is_due[i] = false;
+        if (is_due && is_leader(m->service)) {
+            begin(m, kinds[i]);
+        }
+    }
+}
+
 static void on_due(struct monitor *m, enum monitor_timer which)
 {
     arm(m, which);
-    if (!m->is_busy && is_leader(m->service)) {
-        begin(m, which == MONITOR_PERIODIC ? CORRUPT_PERIODIC : CORRUPT_COMPACT);
-    }
+    m->is_due[which] = true;
+    begin_due(m);
 }
 
 static void on_periodic(struct env_timer *t)
@@ -313,6 +329,7 @@ void service_stop(struct service *s)
         }
     }
     promotions_stop(s);
+    lease_asks_stop(s);
 }
 
 void service_check_initial(struct service *s, void (*on_done)(void *arg, int err, const char *text),

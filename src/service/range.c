@@ -33,8 +33,9 @@ struct range_source {
     struct env_timer pin_timer;
     int job_err;
     bool is_reading;
-    bool is_ended; /* the plan is given back */
-    bool is_last;  /* RangeStream: the chunk under way is the last */
+    bool has_source; /* RangeStream: grpc has it, close will follow */
+    bool is_ended;   /* the plan is given back */
+    bool is_last;    /* RangeStream: the chunk under way is the last */
 };
 
 /* ---- cold pieces ---- */
@@ -67,6 +68,7 @@ static void slice_done(struct env_job *job)
     backend_view_unpin(rs->view);
     rs->view = NULL;
     if (rs->call == NULL) {
+        ensure(!rs->has_source); /* closed with the call that is gone */
         range_source_free(rs);
         return;
     }
@@ -230,9 +232,20 @@ void range_answer(struct service_call *sc)
 
 /* ---- RangeStream ---- */
 
+static void stream_maybe_free(struct range_source *rs)
+{
+    if (rs->call == NULL && !rs->is_reading && !rs->has_source) {
+        range_source_free(rs);
+    }
+}
+
+/* One message is out, and the call goes on until the last, see next_chunk; or the call was
+ * cancelled a moment ago. */
 static void stream_close(struct grpc_source *src)
 {
-    (void)src; /* one message is out; the call goes on until the last, see next_chunk */
+    struct range_source *rs = container_of(src, struct range_source, source);
+    rs->has_source = false;
+    stream_maybe_free(rs);
 }
 
 static const struct grpc_source_ops stream_ops = {.pull = source_pull, .close = stream_close};
@@ -240,9 +253,7 @@ static const struct grpc_source_ops stream_ops = {.pull = source_pull, .close = 
 static void stream_free(struct range_source *rs)
 {
     rs->call = NULL;
-    if (!rs->is_reading) {
-        range_source_free(rs);
-    }
+    stream_maybe_free(rs);
 }
 
 /* RangeStreamResponse{1: RangeResponse{1: header (last chunk), 2: kvs, 3: more, 4: count (last)}}
@@ -269,6 +280,7 @@ static void next_chunk(struct range_source *rs)
     rs->is_last = chunk.is_last;
     uint64_t total = rs->head.len - inner.len + inner_len;
     buf_deinit(&inner);
+    rs->has_source = true;
     grpc_call_send_source(rs->call, total, &rs->source);
 }
 

@@ -10,6 +10,7 @@ struct service *service_create(const struct service_options *opts)
     s->driver = opts->driver;
     s->core = driver_core(opts->driver);
     list_init(&s->promotions);
+    list_init(&s->lease_asks);
     monitor_create(s);
     return s;
 }
@@ -39,6 +40,7 @@ void service_destroy(struct service *s)
 void service_register(struct service *s, struct grpc_server *server)
 {
     kv_register(s, server);
+    lease_register(s, server);
     maintenance_register(s, server);
     cluster_register(s, server);
     upgrade_register(s, server);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * service/service: the gRPC services of a member over its core: KV, Maintenance, Cluster, Health;
- * the checks of the others' data; what the peer port's pages ask.
+ * service/service: the gRPC services of a member over its core: KV, Lease, Maintenance, Cluster,
+ * Health; the checks of the others' data; what the peer port's pages ask.
  *
  * Design      A message is validated where it arrives (no copy), becomes a core_request, and its
  * reply becomes the answer.  Requests come from a pool, so that a warm server allocates nothing for
@@ -26,9 +26,10 @@ struct service_question {
     const struct strs *urls; /* peer URLs, tried in order */
     const char *method;      /* "GET", "POST": static */
     const char *path;        /* borrowed for the call, as body and token */
-    struct slice body;       /* JSON when not empty */
+    struct slice body;       /* JSON when not empty and not is_protobuf */
     struct slice token;      /* Authorization; empty: none */
     uint64_t timeout_ms;     /* of one URL */
+    bool is_protobuf;        /* body */
     bool takes_any_status;   /* the first answer counts; else 200, 404 and 412 do */
 };
 
@@ -90,6 +91,17 @@ struct service_hash {
 void service_page_hash(struct service *s, int64_t rev,
                        void (*on_done)(void *arg, int err, const struct service_hash *h),
                        void *arg);
+/* A lease as the leader knows it: renewed, or looked at with its keys.  err: ERR_TIMED_OUT when
+ * this member does not catch up, ERR_RPC_LEASE_NOT_FOUND, ERR_RPC_NOT_PRIMARY_LESSOR. */
+struct service_lease {
+    int64_t ttl_s;
+    int64_t granted_ttl_s;
+    const struct slice *keys;
+    size_t key_count;
+};
+void service_page_lease(struct service *s, int64_t id, bool is_renewal, bool wants_keys,
+                        void (*on_done)(void *arg, int err, const struct service_lease *l),
+                        void *arg);
 void service_page_downgrade(struct service *s, void (*on_done)(void *arg, int err, bool is_enabled),
                             void *arg);
 

@@ -271,41 +271,54 @@ static bool is_known_bad(struct tls_context *c, const uint8_t digest[SHA256_BYTE
     return is_known;
 }
 
+static int refuse_unreadable(struct tls_context *c, int err, const struct buf *why)
+{
+    uint8_t digest[SHA256_BYTES];
+    struct sha256 *s = sha256_create();
+    sha256_update(s, why->data, why->len);
+    sha256_finish(s, digest);
+    return is_known_bad(c, digest) ? 0 : err;
+}
+
+/* What was refused is tried each time: the peer that it would have cut off may be gone. */
+static int take(struct tls_context *c, const struct tls_files *files, bool *out_changed,
+                struct buf *why)
+{
+    uint8_t digest[SHA256_BYTES];
+    int err = 0;
+    digest_of(files, digest);
+    if (memcmp(digest, c->in_use, SHA256_BYTES) != 0) {
+        err = renew(c, files, why);
+        if (err != 0) {
+            return is_known_bad(c, digest) ? 0 : err;
+        }
+        memcpy(c->in_use, digest, SHA256_BYTES);
+        *out_changed = true;
+    }
+    memset(c->refused, 0, sizeof(c->refused));
+    return 0;
+}
+
 int tls_context_reload(struct tls_context *c, bool is_asked, bool *out_changed, struct buf *error)
 {
     struct tls_files files;
     struct buf why = BUF_INIT;
-    uint8_t digest[SHA256_BYTES];
-    bool is_changed = false, is_told = false;
+    bool is_changed = false;
     if (is_asked) {
         memset(c->refused, 0, sizeof(c->refused));
     }
     int err = read_files(c, &files, &why);
     if (err != 0) {
-        struct sha256 *s = sha256_create();
-        sha256_update(s, why.data, why.len);
-        sha256_finish(s, digest);
-        is_told = is_known_bad(c, digest);
+        err = refuse_unreadable(c, err, &why);
     } else {
-        digest_of(&files, digest);
-        bool is_same = memcmp(digest, c->in_use, SHA256_BYTES) == 0;
-        if (!is_same && memcmp(digest, c->refused, SHA256_BYTES) != 0) {
-            err = renew(c, &files, &why);
-            is_changed = err == 0;
-            memcpy(is_changed ? c->in_use : c->refused, digest, SHA256_BYTES);
-        }
-        if (is_same || is_changed) {
-            memset(c->refused, 0, sizeof(c->refused));
-        }
+        err = take(c, &files, &is_changed, &why);
         tls_files_deinit(&files);
     }
-    if (err != 0 && !is_told) {
+    if (err != 0) {
         buf_append_slice(error, buf_slice(&why));
+    } else {
+        *out_changed = is_changed;
     }
     buf_deinit(&why);
-    if (err == 0 || is_told) {
-        *out_changed = is_changed;
-        return 0;
-    }
     return err;
 }

@@ -62,7 +62,8 @@ MUST_USE int tls_context_create(struct env *env, const struct tls_config *conf,
 struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_unref(struct tls_context *c); /* NULL is allowed */
 /* Reads the files again.  0: *out_changed says whether they differ and are in use now.  ERR_*: the
- * old ones stay; the same bad contents are told once (then 0, unchanged) unless is_asked. */
+ * old ones stay; the same bad contents are told once (then 0, unchanged) unless is_asked, but tried
+ * again each time. */
 MUST_USE int tls_context_reload(struct tls_context *c, bool is_asked, bool *out_changed,
                                 struct buf *error);
 

@@ -46,6 +46,10 @@ void tls_error_text(struct buf *out)
 {
     unsigned long e = ERR_peek_error();
     int reason = ERR_GET_REASON(e);
+    if (e == 0) { /* no error: the other side has closed */
+        buf_append_cstr(out, "EOF");
+        return;
+    }
     if (ERR_GET_LIB(e) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET) {
         const char *alert = find(alerts, ARRAY_LEN(alerts), reason - SSL_AD_REASON_OFFSET);
         buf_printf(out, "remote error: tls: %s", alert != NULL ? alert : "alert");

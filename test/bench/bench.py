@@ -33,6 +33,7 @@ sys.path.insert(0, str(HERE.parent / 'lib'))
 sys.path.insert(0, str(HERE.parent / 'interop'))
 import reference  # noqa: E402
 from cairn_test import Test  # noqa: E402
+from cluster import Cluster  # noqa: E402
 
 HANG_S = 600
 TICKS = os.sysconf('SC_CLK_TCK')
@@ -62,8 +63,8 @@ class Row:
 
     @property
     def name(self):
-        return (f'{self.load} {self.value} B, {self.connections} x {self.streams}, {self.store} store'
-                + (f', {self.under}' if self.under else '')
+        return (f'{self.load} {self.value} B {self.connections} x {self.streams} {self.store} store'
+                + (f' under {self.under}' if self.under else '')
                 + (f' ({self.generator})' if self.generator != 'load' else ''))
 
 
@@ -93,10 +94,28 @@ def rows_of(store):
     yield Row('put', 20, 20, under='compaction and snapshot save', **q)
 
 
-ROWS = [*rows_of('small'), *rows_of('1M')]
+def rows_of_groups():
+    """Three members on this machine, one member over TLS, both; CPU over all members."""
+    for store, put, get in (('three members', {'rate': 6, 'cpu': 14}, {}), ('TLS', {'rate': 12}, {'rate': 12}),
+                            ('three members, TLS', {}, {})):
+        for load, want in (('put', put), ('get', get)):
+            yield Row(load, 1, 1, store=store)
+            yield Row(load, 20, 20, store=store, is_quick=bool(want), **want)
 
 
-# ---- one process, from outside ----
+GROUPS = {'three members': (3, False), 'TLS': (1, True), 'three members, TLS': (3, True)}
+ROWS = [*rows_of('small'), *rows_of('1M'), *rows_of_groups()]
+
+
+# ---- one process, or those of a cluster, from outside ----
+
+def pids_of(server):
+    return [m.process.pid for m in getattr(server, 'members', [server])]
+
+
+def cpu_of(server):
+    return sum(cpu_s(pid) for pid in pids_of(server))
+
 
 def cpu_s(pid):
     fields = pathlib.Path(f'/proc/{pid}/stat').read_text().rsplit(') ', 1)[1].split()
@@ -146,6 +165,14 @@ def revision(server):
     return server.json('get', 'bench', '--limit=1')['header']['revision']
 
 
+def endpoints_of(server):
+    return ','.join(m.endpoint for m in getattr(server, 'members', [server]))
+
+
+def tls_flags(server):
+    return server.flags()[:-2] if getattr(server, 'certs', None) else []
+
+
 class Bench:
     def __init__(self, t, args):
         self.t, self.args = t, args
@@ -162,7 +189,7 @@ class Bench:
         return LARGE_KEYS if row.store == '1M' and row.value == 256 else SMALL_KEYS
 
     def generate(self, server, op, *extra):
-        cmd = [str(self.program), '--endpoints', server.endpoint, '--op', op,
+        cmd = [str(self.program), '--endpoints', endpoints_of(server), *tls_flags(server), '--op', op,
                '--seed', str(self.run_number), *map(str, extra)]
         before = self.before_exec if self.is_rt else None
         r = subprocess.run(cmd, capture_output=True, text=True, timeout=HANG_S, preexec_fn=before)
@@ -215,15 +242,16 @@ class Bench:
 
     def measure(self, row, server):
         self.run_number += 1
-        pid = server.process.pid
+        pids = pids_of(server)
         run = (self.run_load if row.generator == 'load' else self.run_h2load)(row, server)
         before = revision(server)
-        peak_reset(pid)
-        used = cpu_s(pid)
+        for pid in pids:
+            peak_reset(pid)
+        used = cpu_of(server)
         with self.disturbed(row, server):
             r = run()
-        r['cpu_us'] = (cpu_s(pid) - used) * 1e6 / r['ops']
-        r['hwm_mib'] = status_mib(pid, 'VmHWM')
+        r['cpu_us'] = (cpu_of(server) - used) * 1e6 / r['ops']
+        r['hwm_mib'] = max(status_mib(pid, 'VmHWM') for pid in pids)
         if row.load in WRITES:
             if row.load != 'mixed' and revision(server) - before != r['ops']:
                 raise SystemExit(f'{row.name}: {r["ops"]} writes, the revision moved otherwise')
@@ -231,7 +259,7 @@ class Bench:
         return r
 
     def compact(self, server):
-        server.ctl('compact', str(revision(server)))
+        server.ctl('--command-timeout', f'{HANG_S}s', 'compact', str(revision(server)))
 
     @contextlib.contextmanager
     def disturbed(self, row, server):
@@ -258,7 +286,7 @@ class Bench:
     def row(self, row):
         single = row.connections * row.streams == 1
         self.is_rt = self.args.rt == 'always' or (self.args.rt == 'single' and single)
-        allowed = [set_priority(s.process.pid, self.is_rt) for s in self.servers.values()]
+        allowed = [set_priority(pid, self.is_rt) for s in self.servers.values() for pid in pids_of(s)]
         self.is_rt = self.is_rt and all(allowed)
         runs = {who: [] for who in self.servers}
         for _ in range(self.args.pairs):
@@ -292,6 +320,32 @@ class Bench:
                         for who, binary in binaries.items()}
         for server in self.servers.values():
             server.start()
+
+    def start_group(self, binaries, size, is_tls):
+        """Clusters one beside the other; what was there before has ended."""
+        for server in self.servers.values():
+            for m in getattr(server, 'members', [server]):
+                m.stop()
+        self.servers = {}
+        for who, binary in binaries.items():
+            t = self.t.part(f'{who}-{size}{"-tls" if is_tls else ""}')
+            self.servers[who] = Cluster(t, size, is_tls=is_tls, binary=str(binary),
+                                        args=['--log-level', 'warn', '--quota-backend-bytes', str(QUOTA)]).start()
+
+    def group_rows(self, binaries, rows):
+        for store, (size, is_tls) in GROUPS.items():
+            mine = [r for r in rows if r.store == store]
+            if not mine:
+                continue
+            self.start_group(binaries, size, is_tls)
+            for server in self.servers.values():
+                self.fill(server, SMALL_KEYS, 'key/', 256)
+            for row in mine:
+                self.row(row)
+            if size > 1:
+                for who, server in self.servers.items():
+                    peaks = ', '.join(f'{status_mib(pid, "VmHWM"):.0f}' for pid in pids_of(server))
+                    print(f'  {who}: peak memory of the members, last row: {peaks} MiB')
 
     def small_store(self):
         for server in self.servers.values():
@@ -414,8 +468,10 @@ def main():
     try:
         etcd = reference_etcd(t)
         print(t.run([str(etcd), '--version'])[0].splitlines()[0], etcd)
-        bench.start({'etcd': etcd, 'cairn': t.bin('cairn')})
-        bench.small_store()
+        binaries = {'etcd': etcd, 'cairn': t.bin('cairn')}
+        if any(r.store in ('small', '1M') for r in rows):
+            bench.start(binaries)
+            bench.small_store()
         for row in [r for r in rows if r.store == 'small']:
             bench.row(row)
         large = [r for r in rows if r.store == '1M']
@@ -423,6 +479,7 @@ def main():
             bench.large_store()
         for row in large:
             bench.row(row)
+        bench.group_rows(binaries, rows)
         if args.table:
             pathlib.Path(args.table).write_text(table(bench.results))
     finally:

@@ -4,7 +4,7 @@
  *
  * usage: load --endpoints 127.0.0.1:2379[,...] --op put [--connections 20] [--streams 20]
  *             [--secs 2 | --count N] [--keys 10000] [--value 256] [--prefix key/] [--limit 1000]
- *             [--batch 50] [--first 0] [--seed 1]
+ *             [--batch 50] [--first 0] [--seed 1] [--cacert FILE [--cert FILE --key FILE]]
  *
  * Each stream has one request under way.  The time of a request runs from the turn of the loop that
  * sends it to the turn that has read the whole answer.  Prints one line of JSON.  Ends with 1 when
@@ -48,6 +48,7 @@ struct load {
     uint64_t stop_ns;
     char why[sizeof(((struct load_conn *)0)->why)];
     int epoll_fd;
+    const char *ca, *cert, *key; /* ca NULL: plain text */
     struct load_hist hist;
 };
 
@@ -136,14 +137,16 @@ static void flush(struct load *l, struct load_conn *c, bool was_full)
 static void open_all(struct load *l)
 {
     l->conns = mem_zalloc(l->connections * sizeof(l->conns[0]));
+    SSL_CTX *tls = l->ca != NULL ? load_tls_create(l->ca, l->cert, l->key) : NULL;
     for (unsigned i = 0; i < l->connections; i++) {
         struct load_conn *c = &l->conns[i];
         c->paths = load_op_paths;
         c->on_reply = on_reply;
         c->arg = l;
-        load_conn_open(c, l->endpoints[i % l->endpoint_count], l->streams, i * l->streams);
+        load_conn_open(c, l->endpoints[i % l->endpoint_count], tls, l->streams, i * l->streams);
         watch(l, c, EPOLL_CTL_ADD, false);
     }
+    SSL_CTX_free(tls); /* the connections hold it */
 }
 
 static void begin_all(struct load *l)
@@ -208,13 +211,23 @@ static void endpoints_parse(struct load *l, char *text)
 }
 
 static const struct option options[] = {
-    {"endpoints", required_argument, NULL, 'e'},   {"op", required_argument, NULL, 'o'},
-    {"connections", required_argument, NULL, 'c'}, {"streams", required_argument, NULL, 'm'},
-    {"secs", required_argument, NULL, 's'},        {"count", required_argument, NULL, 'n'},
-    {"keys", required_argument, NULL, 'k'},        {"value", required_argument, NULL, 'v'},
-    {"prefix", required_argument, NULL, 'p'},      {"limit", required_argument, NULL, 'l'},
-    {"batch", required_argument, NULL, 'b'},       {"first", required_argument, NULL, 'f'},
-    {"seed", required_argument, NULL, 'r'},        {NULL, 0, NULL, 0},
+    {"endpoints", required_argument, NULL, 'e'},
+    {"op", required_argument, NULL, 'o'},
+    {"connections", required_argument, NULL, 'c'},
+    {"streams", required_argument, NULL, 'm'},
+    {"secs", required_argument, NULL, 's'},
+    {"count", required_argument, NULL, 'n'},
+    {"keys", required_argument, NULL, 'k'},
+    {"value", required_argument, NULL, 'v'},
+    {"prefix", required_argument, NULL, 'p'},
+    {"limit", required_argument, NULL, 'l'},
+    {"batch", required_argument, NULL, 'b'},
+    {"first", required_argument, NULL, 'f'},
+    {"seed", required_argument, NULL, 'r'},
+    {"cacert", required_argument, NULL, 'A'},
+    {"cert", required_argument, NULL, 'C'},
+    {"key", required_argument, NULL, 'K'},
+    {NULL, 0, NULL, 0},
 };
 
 static void option_set(struct load *l, int which, char *text)
@@ -234,6 +247,9 @@ static void option_set(struct load *l, int which, char *text)
     case 'b': l->ops.batch = number; break;
     case 'f': l->ops.next = number; break;
     case 'r': l->seed = number; break;
+    case 'A': l->ca = text; break;
+    case 'C': l->cert = text; break;
+    case 'K': l->key = text; break;
     default: load_die("usage: see the top of test/bench/load.c");
     }
 }

@@ -145,10 +145,37 @@ void load_conn_send(struct load_conn *c, struct load_slot *s, unsigned path, str
     c->send_window -= (int64_t)message.len + 5;
 }
 
+/* -1 with EAGAIN as the socket's own calls; 0 of a read: the end. */
+static ssize_t tls_result(struct load_conn *c, int n)
+{
+    if (n > 0) {
+        return n;
+    }
+    int why = SSL_get_error(c->ssl, n);
+    if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return 0;
+}
+
+static ssize_t conn_write(struct load_conn *c)
+{
+    if (c->ssl == NULL) {
+        return send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL);
+    }
+    return tls_result(c, SSL_write(c->ssl, c->out.data, (int)c->out.len));
+}
+
+static ssize_t conn_recv(struct load_conn *c, uint8_t *to, size_t max)
+{
+    return c->ssl == NULL ? recv(c->fd, to, max, 0) : tls_result(c, SSL_read(c->ssl, to, (int)max));
+}
+
 bool load_conn_flush(struct load_conn *c)
 {
     while (c->out.len > 0) {
-        ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL);
+        ssize_t n = conn_write(c);
         if (n < 0 && errno == EAGAIN) {
             return false;
         }
@@ -295,10 +322,10 @@ static void take_frames(struct load_conn *c)
     }
 }
 
-void load_conn_read(struct load_conn *c)
+static bool read_once(struct load_conn *c)
 {
     buf_reserve(&c->in, READ_BYTES);
-    ssize_t n = recv(c->fd, c->in.data + c->in.len, READ_BYTES, 0);
+    ssize_t n = conn_recv(c, c->in.data + c->in.len, READ_BYTES);
     if (n == 0) {
         load_die("the server closed the connection");
     }
@@ -309,6 +336,14 @@ void load_conn_read(struct load_conn *c)
         c->in.len += (size_t)n;
         take_frames(c);
     }
+    return n > 0;
+}
+
+void load_conn_read(struct load_conn *c)
+{
+    /* What TLS holds no epoll tells: all of it, now. */
+    while (read_once(c) && c->ssl != NULL) {
+    }
     if (c->unacked > WINDOW_BYTES / 2) {
         put_window(c, (uint32_t)c->unacked);
         c->unacked = 0;
@@ -316,6 +351,32 @@ void load_conn_read(struct load_conn *c)
 }
 
 /* ---- life ---- */
+
+SSL_CTX *load_tls_create(const char *ca, const char *cert, const char *key)
+{
+    static const unsigned char h2[] = {2, 'h', '2'};
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1 ||
+        SSL_CTX_set_alpn_protos(ctx, h2, sizeof(h2)) != 0) {
+        load_die("TLS cannot be set up with %s", ca);
+    }
+    if (cert != NULL && (SSL_CTX_use_certificate_file(ctx, cert, SSL_FILETYPE_PEM) != 1 ||
+                         SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)) {
+        load_die("the certificate %s cannot be used", cert);
+    }
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    return ctx;
+}
+
+static void tls_open(struct load_conn *c, SSL_CTX *tls)
+{
+    c->ssl = SSL_new(tls);
+    if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1 || SSL_connect(c->ssl) != 1) {
+        load_die("the TLS handshake failed");
+    }
+}
 
 static int connect_to(const char *endpoint)
 {
@@ -329,8 +390,7 @@ static int connect_to(const char *endpoint)
     to.sin_port = htons((uint16_t)port);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-        fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0) {
         load_die("cannot connect to %s: %m", endpoint);
     }
     return fd;
@@ -346,11 +406,17 @@ static void put_preface(struct load_conn *c)
     put_window(c, WINDOW_BYTES - WINDOW_DEFAULT);
 }
 
-void load_conn_open(struct load_conn *c, const char *endpoint, unsigned slot_count,
+void load_conn_open(struct load_conn *c, const char *endpoint, SSL_CTX *tls, unsigned slot_count,
                     unsigned first_number)
 {
     ensure(slot_count > 0 && slot_count <= LOAD_STREAMS_MAX);
     c->fd = connect_to(endpoint);
+    if (tls != NULL) {
+        tls_open(c, tls);
+    }
+    if (fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0) {
+        load_die("fcntl: %m");
+    }
     c->authority = endpoint;
     c->slot_count = slot_count;
     c->slots = mem_zalloc(slot_count * sizeof(c->slots[0]));
@@ -370,6 +436,7 @@ void load_conn_open(struct load_conn *c, const char *endpoint, unsigned slot_cou
 
 void load_conn_close(struct load_conn *c)
 {
+    SSL_free(c->ssl);
     (void)close(c->fd);
     nghttp2_hd_inflate_del(c->inflater);
     buf_deinit(&c->in);

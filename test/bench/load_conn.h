@@ -16,6 +16,7 @@
 #define BENCH_LOAD_CONN_H
 
 #include <nghttp2/nghttp2.h>
+#include <openssl/ssl.h>
 
 #include "base/buf.h"
 
@@ -41,6 +42,7 @@ struct load_slot {
 
 struct load_conn {
     int fd;
+    SSL *ssl; /* NULL: plain text */
     const char *authority;
     const char *const *paths;
     /* The answer is complete.  Called while input is read; it may start the next request. */
@@ -60,8 +62,11 @@ struct load_conn {
     char why[256];    /* grpc-message of the last failed call */
 };
 
-/* Connects (blocking) to "a.b.c.d:port"; the socket is non-blocking afterwards. */
-void load_conn_open(struct load_conn *c, const char *endpoint, unsigned slot_count,
+/* TLS 1.3 with these files; NULL where no certificate of the client is wanted. */
+SSL_CTX *load_tls_create(const char *ca, const char *cert, const char *key);
+/* Connects (blocking) to "a.b.c.d:port"; the socket is non-blocking afterwards.  tls NULL: plain.
+ */
+void load_conn_open(struct load_conn *c, const char *endpoint, SSL_CTX *tls, unsigned slot_count,
                     unsigned first_number);
 void load_conn_close(struct load_conn *c);
 /* Queues a request on an idle slot; message without the gRPC frame. */

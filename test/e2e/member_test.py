@@ -8,6 +8,7 @@ import sys
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'lib'))
+import h2client  # noqa: E402
 from cairn_test import Skip, main  # noqa: E402
 
 TXN = 'mod("k1") > "0"\n\nput k1 "changed"\nget k1\n\nput k1 "created"\n\n'
@@ -165,6 +166,31 @@ def test_defrag_under_reads(t):
     s.kill()
     s.start()
     assert s.json('get', 'k', '--prefix')['count'] == 5
+
+
+def test_clients_that_go_away(t):
+    """Streams reset and connections lost in the middle of large answers: nothing else suffers."""
+    s = t.server().start()
+    big = h2client.field(1, b'big/') + h2client.field(2, b'big0')
+    c = h2client.Client(s.client_port)
+    for i in range(40):
+        c.drain(c.call('/etcdserverpb.KV/Put', h2client.field(1, b'big/%d' % i) + h2client.field(2, b'x' * 30000)))
+    methods = {'KV/Range': big, 'KV/RangeStream': big, 'Maintenance/Snapshot': b''}
+    for i in range(30):
+        for name, body in methods.items():
+            c = h2client.Client(s.client_port)
+            stream = c.call(f'/etcdserverpb.{name}', body)
+            if i % 3 != 0:
+                assert c.read_until(lambda c: c.data_bytes.get(stream, 0) > 0)
+            if i % 2 != 0:
+                c.reset(stream)
+                c.drain(c.call('/etcdserverpb.KV/Range', h2client.field(1, b'none')))
+            c.close()
+    c = h2client.Client(s.client_port)
+    for name, body in methods.items():
+        assert c.drain(c.call(f'/etcdserverpb.{name}', body)) > 40 * 30000, name
+    assert s.get('/metrics')[0] == 200
+    assert s.stop() in (-15, 143)
 
 
 def mvcc_counts(s):

@@ -152,5 +152,104 @@ def test_force_new_cluster(t):
     assert s.ctl('get', 'e')[0] == 'e\nf\n'
 
 
+def three(t, *args):
+    """Three members, ready."""
+    members = [t.server(name=f'n{i}') for i in (1, 2, 3)]
+    cluster = ','.join(f'{s.name}=http://127.0.0.1:{s.peer_port}' for s in members)
+    for s in members:
+        s.args = ['--initial-cluster', cluster, *args]
+        s.start(wait=False)
+    for s in members:
+        s.wait_ready()
+    return members, cluster
+
+
+def leader_of(members):
+    lines = [s.ctl('endpoint', 'status')[0].split(', ') for s in members]
+    leads = [i for i, line in enumerate(lines) if line[8] == 'true']
+    return leads[0] if len(leads) == 1 else None
+
+
+def test_three_members(t):
+    """A learner comes, is promoted through a follower, leads, and is removed."""
+    members, cluster = three(t)
+    wait_for(lambda: leader_of(members) is not None)
+    lead = members[leader_of(members)]
+    follower = next(s for s in members if s is not lead)
+    n4 = t.server(name='n4')
+    peer = f'http://127.0.0.1:{n4.peer_port}'
+    wait_for(lambda: follower.ctl('member', 'add', 'n4', '--learner', f'--peer-urls={peer}', ok=False)[2] == 0)
+    n4.args = ['--initial-cluster', f'{cluster},n4={peer}', '--initial-cluster-state', 'existing']
+    n4.start(wait=False)
+    new = next(i for i, rest in ids(lead) if peer in rest)
+    wait_for(lambda: [new, f'started, n4, {peer}, {n4.url}, true'] in ids(lead))
+    refused(n4, 'etcdserver: rpc not supported for learner', 'member', 'list')
+    refused(n4, 'etcdserver: rpc not supported for learner', 'get', 'a')
+    assert n4.ctl('get', 'a', '--consistency=s')[2] == 0
+    refused(lead, 'etcdserver: bad leader transferee', 'move-leader', new)
+    refused(follower, f'no leader endpoint given at [{follower.endpoint}]', 'move-leader', new, rc=128)
+    refused(follower, 'etcdserver: member not found', 'member', 'promote', '99')
+    wait_for(lambda: follower.ctl('member', 'promote', new, ok=False)[2] == 0)
+    refused(follower, 'etcdserver: can only promote a learner member', 'member', 'promote', new)
+    out = lead.ctl('move-leader', new)[0]
+    assert out.endswith(f' to {new}\n'), out
+    wait_for(lambda: leader_of([*members, n4]) == 3)
+    follower.ctl('member', 'remove', new)
+    assert n4.process.wait(HANG_S) == 0, n4.log()[-2000:]
+    assert all('n4' not in rest for _, rest in ids(follower))
+    wait_for(lambda: follower.ctl('put', 'a', 'b', ok=False)[2] == 0)
+
+
+def test_joins_that_do_not_fit(t):
+    members, cluster = three(t)
+    n4 = t.server(name='n4')
+    peer = f'http://127.0.0.1:{n4.peer_port}'
+    n4.args = ['--initial-cluster', f'{cluster},n4={peer}', '--initial-cluster-state', 'existing']
+    n4.start(wait=False)
+    assert n4.process.wait(HANG_S) == 1
+    assert 'member count is unequal' in n4.log() and '"msg":"discovery failed"' in n4.log(), n4.log()
+    members[0].stop()
+    again = t.server(name='n1', data_dir=t.dir / 'again.etcd')
+    again.peer_port = members[0].peer_port
+    again.args = ['--initial-cluster', cluster]
+    again.start(wait=False)
+    assert again.process.wait(HANG_S) == 1
+    assert re.search(r'member [0-9a-f]+ has already been bootstrapped', again.log()), again.log()
+
+
+def test_corruption_checks(t):
+    """Equal data passes all three checks; one damaged value is found at the start, and by the leader."""
+    gates = '--feature-gates=InitialCorruptCheck=true,CompactHashCheck=true'
+    members, _ = three(t, gates, '--corrupt-check-time=1s', '--compact-hash-check-time=1s')
+    value = 'a-value-that-is-nowhere-else'
+    members[0].ctl('put', 'k', value)
+    members[0].ctl('put', 'k2', 'x')
+    wait_for(lambda: any('"number-of-peers-checked":2' in s.log() for s in members))
+    rev = members[0].json('get', 'k2')['header']['revision']
+    members[0].ctl('compaction', str(rev))
+    wait_for(lambda: any('successfully checked hash on whole cluster' in s.log() for s in members))
+    members[0].ctl('put', 'k3', 'x')  # at the compacted revision itself members answer what they kept of it
+    bad = members[(leader_of(members) + 1) % 3]
+    good = next(s for s in members if s is not bad)
+    own = '%x' % bad.json('endpoint', 'status')[0]['Status']['header']['member_id']
+    bad.stop()
+    bad.start()
+    assert 'initial corruption checking passed; no corruption' in bad.log()
+    bad.stop()
+    db = bad.data_dir / 'member/snap/db'
+    content = db.read_bytes()
+    assert value.encode() in content
+    db.write_bytes(content.replace(value.encode(), value.upper().encode()))
+    bad.start(wait=False)
+    assert bad.process.wait(HANG_S) == 1
+    assert f'{own} found data inconsistency with peers' in bad.log()
+    bad.args[-3] = '--feature-gates=CompactHashCheck=true'
+    bad.start(wait=False)
+    wait_for(lambda: 'CORRUPT' in good.ctl('alarm', 'list')[0])
+    assert good.ctl('alarm', 'list')[0] == f'memberID:{int(own, 16)} alarm:CORRUPT\n'
+    refused(good, 'etcdserver: corrupt cluster', 'put', 'a', 'b')
+    assert good.ctl('get', 'k')[0] == f'k\n{value}\n'
+
+
 if __name__ == '__main__':
     main(globals())

@@ -301,10 +301,10 @@ def wait_presented(s, c, serial):
         time.sleep(0.05)
 
 
-def test_reload_under_load(t):
+def reload_under_load(t, *args):
     """New certificate, then SIGHUP with another, while clients write and old connections stay."""
     c = certs_of(t)
-    s = Secure(t, c).start()
+    s = Secure(t, c, *args).start()
     keeper = Keeper(s, c, 5)
     stop, errors, count = threading.Event(), [], [0]
 
@@ -335,6 +335,14 @@ def test_reload_under_load(t):
     assert s.lines('received signal; reloading TLS files')
     assert s.process.poll() is None
     keeper.close()
+
+
+def test_reload_under_load(t):
+    reload_under_load(t)
+
+
+def test_reload_under_load_net_threads(t):
+    reload_under_load(t, '--net-threads', '2')
 
 
 def test_bad_reload_is_refused(t):
@@ -483,6 +491,176 @@ def test_failover(t):
     assert bad.ctl('get', 'k', ok=False)[2] == 1
     out = bad.tool('get', 'k', flags=['--cacert', other.path('ca.crt')])[0]
     assert out == '', out
+
+
+class Member(Secure):
+    """One of three, with TLS between members too; all take their certificates from one folder."""
+
+    def __init__(self, t, certs, i, peers, args):
+        c = certs
+        super().__init__(t, c, *args, name=f'm{i}')
+        self.peers, self.i = peers, i
+        self.args += ['--peer-cert-file', c.path('server.crt'), '--peer-key-file', c.path('server.key'),
+                      '--peer-client-cert-auth', '--peer-trusted-ca-file', str(t.dir / 'peer-ca.crt')]
+
+    def command(self):
+        own = f'https://127.0.0.1:{self.peers[self.i]}'
+        cluster = ','.join(f'm{k}=https://127.0.0.1:{p}' for k, p in enumerate(self.peers))
+        return [self.binary, '--name', self.name, '--data-dir', str(self.data_dir),
+                '--listen-client-urls', self.url, '--advertise-client-urls', self.url,
+                '--listen-peer-urls', own, '--initial-advertise-peer-urls', own,
+                '--initial-cluster', cluster, *self.args]
+
+
+def three(t, c, *args):
+    shutil.copy(c.path('ca.crt'), t.dir / 'peer-ca.crt')
+    peers = [free_port() for _ in range(3)]
+    members = [Member(t, c, i, peers, args).start(wait=False) for i in range(3)]
+    for m in members:
+        m.wait_ready()
+    return members
+
+
+def all_have(members, key, value):
+    for m in members:
+        assert m.tool('get', key)[0] == f'{key}\n{value}\n'
+
+
+def test_three_members(t):
+    """Peers over TLS; their certificate, then their CA are renewed while a client writes; what would cut
+    them off is refused."""
+    c = certs_of(t)
+    members = three(t, c)
+    members[0].tool('put', 'k', '0')
+    all_have(members, 'k', '0')
+    stop, errors = threading.Event(), []
+    urls = ','.join(m.url for m in members)
+
+    def write():
+        while not stop.is_set():
+            _, err, rc = members[0].tool('put', 'k', 'v', url=urls, ok=False)
+            if rc != 0:
+                errors.append(err)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    done = 'reloaded TLS files; new connections use them'
+    c.server('next')
+    shutil.copy(c.path('next.key'), c.path('server.key'))
+    shutil.copy(c.path('next.crt'), c.path('server.crt'))
+    for m in members:
+        for endpoint in ('client', 'peer', 'peer dialling'):
+            m.wait_line(done, f'"endpoint": "{endpoint}"')
+    new = Certs(t, 'new')
+    old_ca, new_ca = (pathlib.Path(x.path('ca.crt')).read_text() for x in (c, new))
+    (t.dir / 'peer-ca.crt').write_text(new_ca)
+    for m in members:
+        m.wait_line('TLS files were not reloaded; the ones in use stay', 'do not verify the certificate')
+    (t.dir / 'peer-ca.crt').write_text(old_ca + new_ca)
+    for m in members:
+        m.wait_line(done, '"endpoint": "peer dialling"', 2)
+    stop.set()
+    writer.join()
+    assert not errors, errors[0]
+    for m in members:
+        assert not m.lines('rejected connection on peer endpoint'), m.log()[-2000:]
+    members[0].tool('put', 'k', '1', url=urls)
+    all_have(members, 'k', '1')
+    members[1].stop()
+    members[1].start()
+    members[0].tool('put', 'k', '2', url=urls)
+    all_have(members, 'k', '2')
+
+
+def test_peers_named_by_dns(t):
+    """Dialling with a certificate that has names only: the listener asks a name server."""
+    c = certs_of(t).cert('named', 'm', 'DNS:localhost')
+    members = three(t, c, '--peer-client-cert-file', c.path('named.crt'), '--peer-client-key-file',
+                    c.path('named.key'), '--peer-cert-allowed-hostname', 'localhost')
+    members[0].tool('put', 'k', 'v')
+    all_have(members, 'k', 'v')
+
+
+def test_peer_of_nobody(t):
+    """A wrong address in the certificate, another CA, plain text: closed, and told in the log."""
+    c = certs_of(t).cert('far', 'far', 'IP:10.9.9.9')
+    other = Certs(t, 'other').cert('client', 'mallory')
+    members = three(t, c)
+    told = 'rejected connection on peer endpoint'
+    m = members[0]
+
+    def dial(x, plain=False):
+        with socket.create_connection(('127.0.0.1', m.peers[0]), HANG_S) as k:
+            try:
+                if not plain:
+                    k = x.wrap_socket(k, server_hostname='127.0.0.1')
+                k.sendall(b'GET /version HTTP/1.1\r\nHost: x\r\n\r\n')
+                return k.recv(1000)
+            except OSError:
+                return b''
+
+    assert b'etcdserver' in dial(context(c, 'client'))
+    assert dial(context(c, 'far')) == b''
+    line = m.wait_line(told, 'x509: certificate is valid for 10.9.9.9, not 127.0.0.1')[0]
+    assert line['ip-addresses'] == ['10.9.9.9'], line
+    x = context(c)
+    x.load_cert_chain(other.path('client.crt'), other.path('client.key'))
+    assert dial(x) == b''
+    m.wait_line(told, 'x509: certificate signed by unknown authority')
+    assert dial(context(c)) == b''
+    m.wait_line(told, "tls: client didn't provide a certificate")
+    assert dial(None, plain=True) == b''
+    m.wait_line(told, 'tls: first record does not look like a TLS handshake')
+
+
+LIBRARY = r'''
+#include <cairn/client.h>
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+    struct cairn_options o = {.endpoints = argv[1], .timeout_ms = 2000};
+    o.ca_file = argc > 2 ? argv[2] : NULL;
+    o.cert_file = argc > 3 ? argv[3] : NULL;
+    o.key_file = argc > 4 ? argv[4] : NULL;
+    struct cairn_client *c;
+    int rc = cairn_client_open(&o, &c);
+    if (rc == 0) {
+        struct cairn_put put = {.key = cairn_text("lib"), .value = cairn_text("v")};
+        struct cairn_result *r;
+        rc = cairn_put(c, &put, &r);
+        if (rc == 0) {
+            cairn_result_free(r);
+        }
+    }
+    printf("%d %s\n", rc, c == NULL || rc == 0 ? "" : cairn_client_error(c));
+    cairn_client_close(c);
+    return 0;
+}
+'''
+
+
+def test_public_library(t):
+    if shutil.which('cc') is None:
+        raise Skip('no C compiler')
+    c = certs_of(t)
+    (t.dir / 'lib.c').write_text(LIBRARY)
+    where = t.build / 'src' / 'client'
+    if b'libasan' in (where / 'libcairnclient.so').read_bytes():
+        raise Skip('the library is built for a sanitizer')
+    t.run(['cc', str(t.dir / 'lib.c'), '-I', str(pathlib.Path(__file__).resolve().parents[2] / 'include'),
+           '-L', str(where), '-lcairnclient', f'-Wl,-rpath,{where}', '-o', str(t.dir / 'lib')])
+    s = Secure(t, c).start()
+
+    def put(*args):
+        return t.run([str(t.dir / 'lib'), *args])[0].strip()
+
+    files = (c.path('ca.crt'), c.path('client.crt'), c.path('client.key'))
+    assert put(s.url, *files) == '0'
+    assert put(s.url[8:], *files) == '0' and s.tool('get', 'lib')[0] == 'lib\nv\n'
+    assert put(s.url, *files[:2]) == '-4 a certificate and its key go together'
+    assert put(s.url, '/x') == '-4 open /x: no such file or directory'
+    assert put(f'http://127.0.0.1:1,{s.url}', *files) == '-4'
+    assert put(s.url, files[0]).startswith('4 '), put(s.url, files[0])
 
 
 STARTS = (

@@ -58,7 +58,12 @@ class Server:
         return [self.binary, '--name', self.name, '--data-dir', str(self.data_dir),
                 '--listen-client-urls', self.url, '--advertise-client-urls', self.url,
                 '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer,
-                '--initial-cluster', f'{self.name}={peer}', *self.args]
+                '--initial-cluster', f'{self.name}={peer}', *self.net_threads(), *self.args]
+
+    def net_threads(self):
+        """--net-threads of the run, for our own server."""
+        return ['--net-threads', str(self.t.net_threads)] if self.t.net_threads and \
+            pathlib.Path(self.binary).name == 'cairn' else []
 
     def start(self, wait=True):
         log = open(self.log_path, 'ab')
@@ -126,8 +131,9 @@ class Server:
 
 
 class Test:
-    def __init__(self, build, name):
+    def __init__(self, build, name, net_threads=0):
         self.build = build
+        self.net_threads = net_threads
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f'cairn-{name}-'))
         self.processes = []
 
@@ -155,6 +161,13 @@ class Test:
     def server(self, *a, **kw):
         return Server(self, *a, **kw)
 
+    def part(self, name):
+        """The same test with a folder of its own below this one's."""
+        other = object.__new__(Test)
+        other.build, other.dir, other.processes = self.build, self.dir / name, self.processes
+        other.dir.mkdir()
+        return other
+
     def close(self, keep):
         for p in self.processes:
             if p.poll() is None:
@@ -168,6 +181,7 @@ def main(scope):
     ap = argparse.ArgumentParser()
     ap.add_argument('--build', default='build')
     ap.add_argument('--only', default='')
+    ap.add_argument('--net-threads', type=int, default=0, help='of every server of ours')
     ap.add_argument('--keep', action='store_true', help='keep the files of failed tests')
     args = ap.parse_args()
     build = (ROOT / args.build).resolve()
@@ -175,7 +189,7 @@ def main(scope):
     for name, fn in list(scope.items()):
         if not name.startswith('test_') or args.only not in name:
             continue
-        t, result = Test(build, name), 'passed'
+        t, result = Test(build, name, args.net_threads), 'passed'
         try:
             fn(t)
         except Skip as e:

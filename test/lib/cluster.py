@@ -63,7 +63,7 @@ class Member(Server):
 
 
 class Cluster:
-    def __init__(self, t, size=3, is_tls=False, binary=None, args=(), token='tkn'):
+    def __init__(self, t, size=3, is_tls=False, binary=None, args=(), token='tkn', names=''):
         self.t = t
         self.token = token
         self.args = list(args)
@@ -72,7 +72,7 @@ class Cluster:
             if shutil.which('openssl') is None:
                 raise Skip('openssl is not installed')
             self.certs = t.dir / 'certs'
-            subprocess.run([str(ROOT / 'tools' / 'certs.sh'), str(self.certs)], check=True)
+            subprocess.run([str(ROOT / 'tools' / 'certs.sh'), str(self.certs), names], check=True)
         binaries = binary if isinstance(binary, list) else [binary] * size
         self.members = [Member(self, f'm{i + 1}', binary=binaries[i]) for i in range(size)]
 

@@ -141,15 +141,21 @@ static void compare(struct bolt_tx *tx, const struct model *state)
         }
         assert_int_equal(err, 0);
         size_t live = 0;
+        struct bolt_value near = {.frame = NULL};
         for (unsigned i = 0; i < KEYS; i++) {
             char key[64];
             size_t key_len = key_of(b, i, key);
             struct bolt_value v;
             err = bolt_bucket_get(bucket, 0, slice_make(key, key_len), &v);
+            struct bolt_value again;
+            assert_int_equal(
+                bolt_bucket_get_near(bucket, 0, slice_make(key, key_len), &near, &again), err);
             if (state->value_len[b][i] < 0) {
                 assert_int_equal(err, ERR_NOT_FOUND);
                 continue;
             }
+            assert_true(slice_equal(v.value, again.value));
+            bolt_value_release(&again);
             assert_int_equal(err, 0);
             assert_int_equal(v.value.len, state->value_len[b][i]);
             uint8_t *want = malloc(v.value.len + 1);
@@ -159,6 +165,7 @@ static void compare(struct bolt_tx *tx, const struct model *state)
             bolt_value_release(&v);
             live++;
         }
+        bolt_value_release(&near);
         struct bolt_cursor c;
         struct bolt_item item;
         size_t count = 0;

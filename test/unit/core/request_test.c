@@ -332,6 +332,30 @@ static void too_many_requests(void **state)
     verify_member();
 }
 
+static void too_many_bytes(void **state)
+{
+    (void)state;
+    enum { LEN = 1 << 20, COUNT = LIMIT_PENDING_BYTES / LEN };
+    static struct waiting w[COUNT];
+    static uint8_t big[LEN];
+    struct waiting over;
+    start();
+    mf_wait_ms(&m, 300);
+    sim_lane_hold(m.sim, ENV_LANE_LOG, true);
+    for (size_t i = 0; i < COUNT; i++) { /* each a little more than LEN */
+        submit_put(&w[i], "k", slice_make(big, LEN), false);
+    }
+    expect_reply(&w[COUNT - 1], ERR_RPC_TOO_MANY_REQUESTS);
+    submit_put(&over, "k", slice_make(big, LEN), false);
+    expect_reply(&over, ERR_RPC_TOO_MANY_REQUESTS);
+    sim_lane_hold(m.sim, ENV_LANE_LOG, false);
+    for (size_t i = 0; i < COUNT - 1; i++) {
+        expect_reply(&w[i], 0);
+    }
+    submit_put(&over, "k", SLICE_LIT("v"), false);
+    expect_reply(&over, 0);
+}
+
 /* Before there is a leader: the proposal waits, and what it was made of is not looked at again. */
 static void a_proposal_waits_for_the_leader_with_its_own_bytes(void **state)
 {
@@ -782,6 +806,7 @@ int main(void)
         TEST(txns),
         TEST(applying_stops_for_a_cold_value_and_goes_on_in_order),
         TEST(too_many_requests),
+        TEST(too_many_bytes),
         TEST(a_proposal_waits_for_the_leader_with_its_own_bytes),
         TEST(a_full_tail_stops_applying_then_admission),
         TEST(nothing_is_appended_behind_a_failed_sync),

@@ -203,6 +203,30 @@ static void ignore_http(void *arg, struct h2_stream *st)
 const struct grpc_conn_ops bed_conn_ops = {ignore_want, ignore_http};
 static const struct grpc_client_ops client_ops = {ignore_want, NULL};
 
+/* BED_RELAY: the connection's half and the services' half of a relay, both on the fake loop. */
+static struct grpc_server *relay_make(struct bed *b)
+{
+    env_mailbox_init(&b->up);
+    env_mailbox_init(&b->down);
+    b->relay = grpc_relay_create(b->server, 1, &b->up, &b->down);
+    env_mailbox_sender_set(&b->up, &b->f->env);
+    env_mailbox_sender_set(&b->down, &b->f->env);
+    assert_int_equal(env_mailbox_receiver_open(&b->up, &b->f->env), 0);
+    assert_int_equal(env_mailbox_receiver_open(&b->down, &b->f->env), 0);
+    return grpc_relay_open(b->relay, &b->f->env);
+}
+
+static void relay_free(struct bed *b)
+{
+    fake_env_settle(b->f);
+    env_mailbox_receiver_close(&b->up);
+    env_mailbox_receiver_close(&b->down);
+    grpc_relay_close(b->relay);
+    env_mailbox_deinit(&b->up);
+    env_mailbox_deinit(&b->down);
+    grpc_relay_destroy(b->relay);
+}
+
 void bed_make_with(struct bed *b, size_t step, const struct grpc_server_options *opts)
 {
     memset(b, 0, sizeof(*b));
@@ -214,7 +238,8 @@ void bed_make_with(struct bed *b, size_t step, const struct grpc_server_options 
     b->server = grpc_server_create(&b->f->env, opts);
     grpc_server_add(b->server, bed_methods, BED_METHODS, &b->svc);
     struct grpc_conn_options co = {.peer = "1.2.3.4:5"};
-    assert_int_equal(grpc_conn_create(b->server, &co, &bed_conn_ops, b, &b->conn), 0);
+    struct grpc_server *of_conn = BED_RELAY ? relay_make(b) : b->server;
+    assert_int_equal(grpc_conn_create(of_conn, &co, &bed_conn_ops, b, &b->conn), 0);
     struct grpc_client_options clo = {.authority = "h", .send_bytes_max = 4 << 20};
     assert_int_equal(grpc_client_create(&b->f->env, b->pool, &clo, &client_ops, b, &b->client), 0);
 }
@@ -229,6 +254,9 @@ void bed_free(struct bed *b)
 {
     grpc_client_destroy(b->client, "closing");
     grpc_conn_destroy(b->conn);
+    if (BED_RELAY) {
+        relay_free(b);
+    }
     grpc_server_destroy(b->server);
     http_pool_destroy(b->pool);
     buf_deinit(&b->svc.log);
@@ -260,13 +288,16 @@ size_t client_to_server(struct bed *b)
     struct http_out o;
     http_out_init(&o);
     assert_int_equal(grpc_client_send(b->client, &o, 50000), 0);
-    return deliver(b, &o, true);
+    size_t n = deliver(b, &o, true);
+    fake_env_settle(b->f);
+    return n;
 }
 
 size_t server_to_client(struct bed *b)
 {
     struct http_out o;
     http_out_init(&o);
+    fake_env_settle(b->f);
     assert_int_equal(grpc_conn_send(b->conn, &o, 50000), 0);
     return deliver(b, &o, false);
 }

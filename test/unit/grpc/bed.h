@@ -8,7 +8,12 @@
 
 #include "../rpc/fake_env.h"
 #include "grpc/client.h"
+#include "grpc/relay.h"
 #include "grpc/server.h"
+
+#ifndef BED_RELAY
+#define BED_RELAY false /* true: the calls go through a relay (build file) */
+#endif
 
 struct svc {
     struct buf log;
@@ -42,6 +47,8 @@ struct bed {
     struct svc svc;
     struct grpc_server *server;
     struct http_pool *pool;
+    struct grpc_relay *relay;
+    struct env_mailbox up, down;
     struct grpc_conn *conn;
     struct grpc_client *client;
     size_t step;

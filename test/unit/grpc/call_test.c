@@ -201,6 +201,7 @@ static void a_lost_connection_cancels_and_fails(void **state)
     settle(&b);
     unary(&b, "/t.S/Hold", SLICE_LIT("y"), &r[1]); /* never leaves */
     grpc_conn_destroy(b.conn);
+    fake_env_settle(b.f);
     assert_int_equal(b.svc.cancels, 1);
     grpc_client_destroy(b.client, "connection lost");
     expect(&r[0], GRPC_UNAVAILABLE, "connection lost");
@@ -299,7 +300,12 @@ static void a_source_makes_no_more_than_the_window(void **state)
     struct grpc_client_call *call = unary(&b, "/t.S/Source", SLICE_LIT("50000000"), &r);
     grpc_client_call_pause(call);
     settle(&b);
-    assert_int_equal(the_source.next, (uint8_t)((1 << 20) - 5)); /* one stream window */
+    if (BED_RELAY) {
+        assert_in_range(the_source.pulls * 5000, 1 << 20,
+                        (1 << 20) + RELAY_SOURCE_BYTES + RELAY_CHUNK_BYTES);
+    } else {
+        assert_int_equal(the_source.next, (uint8_t)((1 << 20) - 5)); /* one stream window */
+    }
     assert_true(the_source.pulls < 400);
     assert_int_equal(grpc_server_stats(b.server)->response_bytes_queued, 0);
     grpc_client_call_cancel(call);

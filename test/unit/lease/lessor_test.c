@@ -152,27 +152,6 @@ static void test_expiry(void **state)
     teardown(&f);
 }
 
-static void test_suspended(void **state)
-{
-    (void)state;
-    struct fixture f;
-    int64_t ids[8];
-    int64_t ttl;
-    bool needs;
-    setup(&f, true);
-    lessor_suspend(f.l, true, 0);
-    lessor_promote(f.l, 0, 0);
-    (void)grant(&f, 1, 1000, 0);
-    assert_int_equal(lessor_expired(f.l, UINT64_MAX - 1, ids, 8), 0);
-    assert_int_equal(lessor_renew(f.l, 1, 1u << 30, &ttl, &needs), 0);
-    lessor_check(f.l);
-    lessor_suspend(f.l, false, 5000);
-    assert_int_equal(lessor_next_expiry_ms(f.l), 1005000);
-    lessor_suspend(f.l, true, 6000);
-    assert_int_equal(lessor_next_expiry_ms(f.l), UINT64_MAX);
-    teardown(&f);
-}
-
 static void test_checkpoints(void **state)
 {
     (void)state;
@@ -320,9 +299,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grant),       cmocka_unit_test(test_row),
-        cmocka_unit_test(test_expiry),      cmocka_unit_test(test_suspended),
-        cmocka_unit_test(test_checkpoints), cmocka_unit_test(test_spread),
-        cmocka_unit_test(test_list),        cmocka_unit_test(test_keys_random),
+        cmocka_unit_test(test_expiry),      cmocka_unit_test(test_checkpoints),
+        cmocka_unit_test(test_spread),      cmocka_unit_test(test_list),
+        cmocka_unit_test(test_keys_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,6 +91,26 @@ static void the_environment_is_walked(void **state)
     assert_int_equal(os_getenv_each(find_var, value), 0);
 }
 
+static void names_become_addresses(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {{"127.0.0.1:2380", "127.0.0.1:2380"},
+                                          {"[::1]:2380", "[::1]:2380"},
+                                          {"localhost:80", "127.0.0.1:80"}};
+    struct buf out = BUF_INIT;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        buf_clear(&out);
+        assert_int_equal(os_resolve(rows[i][0], &out), 0);
+        assert_string_equal(buf_cstr(&out), rows[i][1]);
+    }
+    buf_clear(&out);
+    assert_int_not_equal(os_resolve("name.invalid:80", &out), 0);
+    assert_int_not_equal(os_resolve("unix:/x", &out), 0);
+    assert_int_not_equal(os_resolve("nothing", &out), 0);
+    assert_int_equal(out.len, 0);
+    buf_deinit(&out);
+}
+
 static void systemd_is_told(void **state)
 {
     (void)state;
@@ -258,6 +278,7 @@ int os_host_tests(void)
         cmocka_unit_test(limits_and_names),
         cmocka_unit_test(addresses_and_names),
         cmocka_unit_test(the_environment_is_walked),
+        cmocka_unit_test(names_become_addresses),
         cmocka_unit_test(systemd_is_told),
         cmocka_unit_test(times_are_local_with_microseconds),
         cmocka_unit_test(stdin_is_read_whole_and_by_lines),

@@ -10,6 +10,7 @@ int os_exec_tests(void);
 int os_net_tests(void);
 int os_host_tests(void);
 int os_log_sink_tests(void);
+int os_thread_tests(void);
 
 /* A fresh directory below TMPDIR or /tmp; valid until the next call. */
 const char *test_dir_make(void);

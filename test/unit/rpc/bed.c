@@ -234,6 +234,10 @@ void bed_make(struct bed *b, const struct rpc_tls_factory *tls, bool has_plain, 
     grpc_server_add(b->grpc, methods, ARRAY_LEN(methods), b);
     struct rpc_server_options ro = {.env = &b->f->env, .grpc = b->grpc, .connections_max = 3};
     b->rpc = rpc_server_create(&ro);
+    for (int i = 0; i < BED_WORKERS; i++) {
+        assert_int_equal(rpc_worker_create(b->rpc, BED_WORKERS, &b->workers[i]), 0);
+        assert_int_equal(rpc_worker_open(b->workers[i], &b->f->env), 0);
+    }
     handlers[0] = (struct rpc_http_handler){"/hello", true, h_hello, NULL, NULL, NULL, NULL, b};
     handlers[1] =
         (struct rpc_http_handler){"/hold/", false, h_hold, h_body, h_end, h_gone, h_writable, b};
@@ -271,6 +275,11 @@ void bed_free(struct bed *b)
         assert_int_equal(b->stopped, 1);
     }
     assert_int_equal(rpc_server_stats(b->rpc)->conns_open, 0);
+    fake_env_settle(b->f);
+    for (int i = 0; i < BED_WORKERS; i++) {
+        rpc_worker_close(b->workers[i]);
+        rpc_worker_destroy(b->workers[i]);
+    }
     rpc_server_destroy(b->rpc);
     fake_env_settle(b->f);
     grpc_server_destroy(b->grpc);

@@ -8,6 +8,12 @@
 
 #include "fake_env.h"
 #include "rpc/rpc.h"
+#include "rpc/worker.h"
+
+/* How many workers the server has, on the same fake loop (build file). */
+#ifndef BED_WORKERS
+#define BED_WORKERS 0
+#endif
 
 /* Every byte xor 0x5a; the client's hello is "\x16hello", the server's "HELLO". */
 struct toy_conf {
@@ -21,6 +27,7 @@ struct bed {
     struct fake_env *f;
     struct grpc_server *grpc;
     struct rpc_server *rpc;
+    struct rpc_worker *workers[BED_WORKERS + 1];
     struct rpc_listener *l;
     struct rpc_http_req *held;
     struct buf body;

@@ -26,6 +26,7 @@ struct fake_listener {
     struct fake_env *f;
     void (*on_accept)(void *arg, struct env_conn *conn);
     void *arg;
+    bool (*on_handle)(void *arg, int64_t handle);
     bool is_closed;
 };
 
@@ -77,7 +78,55 @@ static void exec_defer(struct env_exec *e, void (*fn)(void *arg), void *arg)
     f->deferred[f->deferred_count++].arg = arg;
 }
 
-static const struct env_exec_ops exec_ops = {exec_submit, timer_start, timer_stop, exec_defer};
+struct fake_waker {
+    struct env_waker base;
+    struct list_node node;
+    void (*fn)(void *arg);
+    void *arg;
+    bool is_set;
+};
+
+static void waker_wake(struct env_waker *w)
+{
+    container_of(w, struct fake_waker, base)->is_set = true;
+}
+
+static void waker_destroy(struct env_waker *w)
+{
+    struct fake_waker *fw = container_of(w, struct fake_waker, base);
+    list_remove(&fw->node);
+    mem_free(fw);
+}
+
+static const struct env_waker_ops waker_ops = {waker_wake, waker_destroy};
+
+static int exec_waker_create(struct env_exec *e, void (*fn)(void *arg), void *arg,
+                             struct env_waker **out)
+{
+    struct fake_env *f = container_of(e, struct fake_env, exec);
+    struct fake_waker *w = mem_zalloc(sizeof(*w));
+    *w = (struct fake_waker){.base = {&waker_ops}, .fn = fn, .arg = arg};
+    list_push_back(&f->wakers, &w->node);
+    *out = &w->base;
+    return 0;
+}
+
+static bool wakers_run(struct fake_env *f)
+{
+    bool did = false;
+    LIST_FOREACH (&f->wakers, n) {
+        struct fake_waker *w = LIST_ENTRY(n, struct fake_waker, node);
+        if (w->is_set) {
+            w->is_set = false;
+            did = true;
+            w->fn(w->arg);
+        }
+    }
+    return did;
+}
+
+static const struct env_exec_ops exec_ops = {exec_submit, timer_start, timer_stop, exec_defer,
+                                             exec_waker_create};
 
 /* ---- net --------------------------------------------------------------------------------------
  */
@@ -167,12 +216,12 @@ static int net_listen(struct env_net *n, const char *addr, const struct env_list
                       struct env_listener **out)
 {
     (void)addr;
-    (void)opts;
     struct fake_env *f = container_of(n, struct fake_env, net);
     if (f->listener == NULL) {
         f->listener = mem_zalloc(sizeof(*f->listener));
     }
-    *f->listener = (struct fake_listener){{&listener_ops}, f, on_accept, arg, false};
+    *f->listener =
+        (struct fake_listener){{&listener_ops}, f, on_accept, arg, opts->on_handle, false};
     *out = &f->listener->l;
     return 0;
 }
@@ -191,7 +240,17 @@ static int net_connect(struct env_net *n, const char *addr, uint64_t timeout_ms,
     return 0;
 }
 
-static const struct env_net_ops net_ops = {net_listen, net_connect};
+static int net_adopt(struct env_net *n, int64_t handle,
+                     void (*on_accept)(void *arg, struct env_conn *conn), void *arg)
+{
+    struct fake_conn *c = (struct fake_conn *)(uintptr_t)handle;
+    c->f = container_of(n, struct fake_env, net);
+    list_push_back(&c->f->conns, &c->node);
+    on_accept(arg, &c->conn);
+    return 0;
+}
+
+static const struct env_net_ops net_ops = {net_listen, net_connect, net_adopt};
 
 /* ---- running ----------------------------------------------------------------------------------
  */
@@ -222,7 +281,12 @@ static bool conn_connect(struct fake_conn *c)
     struct fake_conn *server = conn_make(f);
     server->peer = c;
     c->peer = server;
-    f->listener->on_accept(f->listener->arg, &server->conn);
+    list_remove(&server->node);
+    struct fake_listener *l = f->listener;
+    int64_t handle = (int64_t)(uintptr_t)server;
+    if (l->on_handle == NULL || !l->on_handle(l->arg, handle)) {
+        ensure(net_adopt(&f->net, handle, l->on_accept, l->arg) == 0);
+    }
     c->conn.events->on_drain(c->conn.arg);
     return true;
 }
@@ -276,7 +340,7 @@ static bool jobs_run(struct fake_env *f)
 
 bool fake_env_turn(struct fake_env *f)
 {
-    bool did = false;
+    bool did = wakers_run(f);
     LIST_FOREACH (&f->conns, n) {
         did = conn_step(LIST_ENTRY(n, struct fake_conn, node)) || did;
     }
@@ -344,6 +408,7 @@ struct fake_env *fake_env_create(void)
     list_init(&f->timers);
     list_init(&f->jobs);
     list_init(&f->conns);
+    list_init(&f->wakers);
     return f;
 }
 
@@ -351,7 +416,7 @@ void fake_env_destroy(struct fake_env *f)
 {
     fake_env_settle(f);
     ensure(list_is_empty(&f->conns));
-    ensure(list_is_empty(&f->timers));
+    ensure(list_is_empty(&f->timers) && list_is_empty(&f->wakers));
     mem_free(f->listener);
     mem_free(f);
 }

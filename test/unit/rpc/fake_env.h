@@ -26,6 +26,7 @@ struct fake_env {
     } deferred[1024];
     size_t deferred_count;
     struct list conns;
+    struct list wakers;
     struct fake_listener *listener; /* one */
     size_t chunk;
     size_t window;

@@ -187,10 +187,11 @@ static void expect_alice(struct bed *b, const struct rpc_tls_factory *tls)
     assert_true(a.is_done);
     assert_string_equal(buf_cstr(&a.got), "alice");
     buf_deinit(&a.got);
-    ask(&c, "/t.S/Echo", slice_make(big, sizeof(big)), &a);
+    size_t len = b->f->chunk < 1000 ? 3000 : sizeof(big); /* pieces of pieces take for ever */
+    ask(&c, "/t.S/Echo", slice_make(big, len), &a);
     fake_env_settle(b->f);
     assert_true(a.is_done);
-    assert_int_equal(a.got.len, sizeof(big));
+    assert_int_equal(a.got.len, len);
     buf_deinit(&a.got);
     rpc_channel_destroy(c.ch);
     fake_env_settle(b->f);

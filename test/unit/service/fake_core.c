@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "apply/apply.h"
+#include "lease/lessor.h"
 
 struct fake_core fake;
 
@@ -35,13 +36,17 @@ void fake_core_init(struct env *env)
     fake.status.raft.hard.term = 3;
     const struct apply_options ao = {.member_id = FAKE_SELF, .level = LEVEL_3_7};
     fake.apply = apply_create(&ao);
+    fake.lessor = lessor_create(&(struct lessor_options){.min_ttl_s = 2});
+    lessor_promote(fake.lessor, env_mono_ms(env), 0);
 }
 
 void fake_core_deinit(void)
 {
     assert_true(fake_is_idle());
     membership_deinit(&fake.members);
+    buf_deinit(&fake.body);
     apply_destroy(fake.apply);
+    lessor_destroy(fake.lessor);
 }
 
 void fake_member_add(uint64_t id, const char *name, const char *peer_url, const char *client_url,
@@ -194,6 +199,18 @@ struct mvcc_store *core_store(struct core *c)
     return NULL;
 }
 
+struct lessor *core_lessor(struct core *c)
+{
+    (void)c;
+    return fake.lessor;
+}
+
+uint64_t core_new_id(struct core *c)
+{
+    (void)c;
+    return UINT64_C(1) << 63 | 5;
+}
+
 struct backend *core_backend(struct core *c)
 {
     (void)c;
@@ -242,6 +259,11 @@ size_t mvcc_hash_cached(const struct mvcc_store *s, struct mvcc_hash_value out[M
 void driver_submit(struct driver *d, struct core_request *r)
 {
     (void)d;
+    if (r->kind == CORE_PROPOSE) { /* copied, as the core does: the caller's may go */
+        buf_clear(&fake.body);
+        buf_append_slice(&fake.body, r->body);
+        r->body = buf_slice(&fake.body);
+    }
     list_push_back(&fake.requests, &r->node);
 }
 

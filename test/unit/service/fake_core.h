@@ -27,6 +27,7 @@ struct fake_ask {
 struct fake_core {
     struct env *env;
     struct list requests; /* submitted, not answered; core_request.node */
+    struct buf body; /* a copy of the last proposal's: its own is gone when the submit returns */
     size_t canceled;
     struct membership members; /* FAKE_SELF and what the test adds */
     struct core_status status;
@@ -37,6 +38,7 @@ struct fake_core {
     bool is_learner;
     bool is_over_quota;
     struct apply *apply;
+    struct lessor *lessor; /* primary; without a file */
     struct mvcc_hash_value cached[MVCC_HASHES_MAX];
     size_t cached_count;
     struct fake_ask asks[FAKE_ASKS_MAX];

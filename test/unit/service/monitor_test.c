@@ -61,7 +61,7 @@ static void periodic(void **state)
     assert_string_equal(fake.asks[0].path, "/members/hashkv");
     assert_string_equal(fake.asks[0].body, "{\"revision\":10}");
     assert_int_equal(fake.asks[0].timeout_ms, 7000);
-    fake_env_advance(sb.bed.f, 1000); /* due again, but busy */
+    fake_env_advance(sb.bed.f, 1000); /* due again, but busy: it follows */
     assert_true(fake_is_idle());
     peer_hash(1, "{\"header\":{\"revision\":10},\"hash\":78,\"compact_revision\":5}");
     assert_true(fake_is_idle());
@@ -69,9 +69,7 @@ static void periodic(void **state)
     fake_reply(fake_take(CORE_BARRIER), 0);
     local_hash(80, 11, 5);
     expect_alarm(0x33);
-    assert_true(fake_is_idle());
-    fake_env_advance(sb.bed.f, 1000); /* the next pass, all silent */
-    local_hash(77, 10, 5);
+    local_hash(77, 10, 5); /* the next pass, all silent */
     fake_answer(0, ERR_REFUSED, 0, "");
     fake_answer(1, 0, 400, "mvcc: required revision has been compacted\n");
     fake_reply(fake_take(CORE_BARRIER), ERR_RPC_TIMEOUT);
@@ -79,6 +77,30 @@ static void periodic(void **state)
     fake.status.leader = 0x22; /* not ours to check */
     fake_env_advance(sb.bed.f, 1000);
     assert_true(fake_is_idle());
+}
+
+/* Both due at once, every time: neither starves the other. */
+static void both_take_turns(void **state)
+{
+    (void)state;
+    three();
+    sb.service->o.compact_hash_check_ms = 1000;
+    fake.cached[0] = (struct mvcc_hash_value){30, 1, 10};
+    fake.cached_count = 1;
+    service_start(sb.service);
+    for (int i = 0; i < 3; i++) {
+        fake_env_advance(sb.bed.f, 1000);
+        local_hash(77, 12, 10);
+        assert_string_equal(fake.asks[0].body, "{\"revision\":12}");
+        fake_answer(0, ERR_REFUSED, 0, "");
+        fake_answer(1, ERR_REFUSED, 0, "");
+        fake_reply(fake_take(CORE_BARRIER), 0);
+        local_hash(77, 12, 10);
+        assert_string_equal(fake.asks[0].body, "{\"revision\":10}");
+        fake_answer(0, ERR_REFUSED, 0, "");
+        fake_answer(1, ERR_REFUSED, 0, "");
+        assert_true(fake_is_idle());
+    }
 }
 
 static void compaction_hashes(void **state)
@@ -262,9 +284,15 @@ static void page_promote_passed_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(periodic),      TEST(compaction_hashes),      TEST(initial),
-        TEST(nobody_to_ask), TEST(stopped_in_the_middle),  TEST(stopped_while_hashing),
-        TEST(pages),         TEST(page_promote_passed_on),
+        TEST(periodic),
+        TEST(both_take_turns),
+        TEST(compaction_hashes),
+        TEST(initial),
+        TEST(nobody_to_ask),
+        TEST(stopped_in_the_middle),
+        TEST(stopped_while_hashing),
+        TEST(pages),
+        TEST(page_promote_passed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,8 +189,12 @@ static void live_peers_are_not_cut_off(void **state)
     memfs_put(b.env.fs, "ca.crt", buf_slice(&b.ca.pem));
     expect_reload(&b, false, "new"); /* nobody whom the present CAs know is cut off */
     bed_close(&b);
+    assert_true(bed_shake(&b));
     memfs_put(b.env.fs, "ca.crt", buf_slice(&b.other_ca.pem));
-    expect_reload(&b, false, "new"); /* nobody is there */
+    expect_reload(&b, false, CUT_OFF);
+    expect_reload(&b, false, "same");
+    bed_close(&b);
+    expect_reload(&b, false, "new"); /* nobody is there any more */
     buf_deinit(&both);
     bed_free(&b);
 }
