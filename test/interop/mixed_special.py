@@ -174,10 +174,12 @@ def corruption(t, version, victim):
     hurt.stop()
     flip(hurt.data_dir / 'member/snap/db', b'a-value-to-be-flipped')
     hurt.start()
-    assert hurt.ends() == 1, hurt.new_log()[-2000:]
-    assert 'found data inconsistency with peers' in hurt.new_log(), hurt.new_log()[-2000:]
-    hurt.args = []
-    hurt.start()
+    # etcd 3.5 knows no peers at this moment when there is no snapshot yet: it checks nothing.
+    if version != '3.5' or hurt.is_cairn:
+        assert hurt.ends() == 1, hurt.new_log()[-2000:]
+        assert 'found data inconsistency with peers' in hurt.new_log(), hurt.new_log()[-2000:]
+        hurt.args = []
+        hurt.start()
     alarm = wait_for('alarm', lambda: c.ctl('alarm', 'list', members=[lead], ok=False)[0])
     # etcd 3.5 names nobody.
     assert alarm in [f'memberID:{x} alarm:CORRUPT\n' for x in [number, *([0] if version == '3.5' else [])]], alarm
@@ -200,8 +202,10 @@ def force_new_cluster(t, version, first):
     c.put(c.members[0], '/before', first)
     c.same()
     m = c.of(first)[0]
+    m.stop()  # orderly: entries that it does not know to be committed are dropped
     for x in c.members:
-        x.kill()
+        if x is not m:
+            x.kill()
     c.members = [m]
     m.args = ['--force-new-cluster']
     m.start()

@@ -28,7 +28,7 @@ FIRST = [rows.row_1_ids, rows.row_2_status, rows.row_3_operations, rows.row_3_le
 LOADED = [*FIRST, rows.row_5_writers, rows.row_6_kill]
 SMALL = [rows.row_7_snapshot_to_cairn, rows.row_8_snapshot_from_cairn, rows.row_9_membership,
          rows.row_10_removal, rows.row_11_joins, rows.row_16_refusals,
-         rows.row_16_lease_pages, rows.row_14_no_space]
+         rows.row_14_no_space]
 TWO = [rows.row_7_snapshot_to_cairn, rows.row_8_snapshot_from_cairn, rows.row_9_membership]
 
 

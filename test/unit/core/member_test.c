@@ -376,6 +376,26 @@ static void proposals_wait_for_a_leader(void **state)
     verify_member();
 }
 
+/* etcd's files have it from the start: those of a mixed cluster are equal. */
+static void auth_revision_is_there(void **state)
+{
+    (void)state;
+    struct bolt_db *db;
+    struct bolt_tx *tx;
+    struct schema_boot schema;
+    start();
+    assert_int_equal(mf_stop(&m), 0);
+    struct bolt_options o = {
+        .disk = sim_disk_env(disk), .path = "d/member/snap/db", .read_only = true};
+    assert_int_equal(bolt_db_open(&o, &db), 0);
+    assert_int_equal(bolt_tx_begin(db, false, &tx), 0);
+    assert_int_equal(schema_boot_load(tx, &schema), 0);
+    assert_int_equal(schema.auth_revision, SCHEMA_AUTH_REVISION_FIRST);
+    schema_boot_deinit(&schema);
+    bolt_tx_rollback(tx);
+    bolt_db_close(db);
+}
+
 static void auth_is_refused(void **state)
 {
     (void)state;
@@ -492,6 +512,7 @@ int main(void)
         TEST(leases_are_kept),
         TEST(hashes_agree_over_a_restart),
         TEST(proposals_wait_for_a_leader),
+        TEST(auth_revision_is_there),
         TEST(auth_is_refused),
         TEST(one_of_several_voters_waits),
         TEST(wrong_initial_cluster_is_refused),
