@@ -120,7 +120,7 @@ def main():
     ap.add_argument('--versions', default='3.5,3.6,3.7')
     ap.add_argument('--rows', default='', help='numbers, as 3,4,19; migrations are 21')
     ap.add_argument('--clusters', default='', help='part of a name: plain, TLS, 2+1, small; or alone')
-    ap.add_argument('--jobs', type=int, default=4, help='clusters at a time')
+    ap.add_argument('--jobs', type=int, default=5, help='clusters at a time')
     ap.add_argument('--keep', action='store_true', help='keep the files of what failed')
     args = ap.parse_args()
     run = Run(args)
