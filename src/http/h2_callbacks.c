@@ -74,14 +74,11 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     struct slice n = slice_make(name, name_len), v = slice_make(value, value_len);
-    enum h2_field verdict = s->is_server ? h2_check_field(&st->check, n, v) : H2_FIELD_GOOD;
-    if (verdict == H2_FIELD_BAD) {
+    if (s->is_server && !h2_check_field(&st->check, n, v)) {
         refuse(st);
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
-    if (verdict == H2_FIELD_GOOD) {
-        st->ops->on_header(st->user, st, n, v);
-    }
+    st->ops->on_header(st->user, st, n, v);
     return 0;
 }
 

@@ -55,16 +55,6 @@ static bool is_all(struct slice s, uint8_t class)
     return common != 0;
 }
 
-static bool has_upper(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.data[i] >= 'A' && s.data[i] <= 'Z') {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- pseudo fields ------------------------------------------------------------------------------
  */
 
@@ -148,19 +138,14 @@ static bool regular_is_good(struct h2_check *c, struct slice name, struct slice 
     }
 }
 
-enum h2_field h2_check_field(struct h2_check *c, struct slice name, struct slice value)
+bool h2_check_field(struct h2_check *c, struct slice name, struct slice value)
 {
     if (name.len > 0 && name.data[0] == ':') {
-        return pseudo_is_good(c, name, value) ? H2_FIELD_GOOD : H2_FIELD_BAD;
+        return pseudo_is_good(c, name, value);
     }
     c->is_regular = true;
-    if (name.len == 0 || !is_all(name, IN_NAME)) {
-        return has_upper(name) ? H2_FIELD_BAD : H2_FIELD_IGNORED;
-    }
-    if (!is_all(value, IN_VALUE)) {
-        return H2_FIELD_IGNORED;
-    }
-    return regular_is_good(c, name, value) ? H2_FIELD_GOOD : H2_FIELD_BAD;
+    return name.len > 0 && is_all(name, IN_NAME) && is_all(value, IN_VALUE) &&
+           regular_is_good(c, name, value);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
  *             3.4 send their whole endpoint ("http://127.0.0.1:2379") there, and etcd takes it. Its
  *             checks can only be turned off as a whole, so a server's are made here.
  * Design      One small state a stream, fed with fields in order, then with the lengths of the
- * body. Thread      any.    Failure  false or H2_FIELD_BAD: the stream is reset with
+ * body. Thread      any.    Failure  false: the stream is reset with
  * PROTOCOL_ERROR. See         client-api 4.2; RFC 9113 8.1-8.3; test/unit/http/h2_check_test.c.
  */
 #ifndef HTTP_H2_CHECK_H
@@ -30,14 +30,8 @@ struct h2_check {
     bool is_trailer; /* the headers are complete */
 };
 
-enum h2_field {
-    H2_FIELD_GOOD,
-    H2_FIELD_IGNORED, /* malformed, and left out: what nghttp2 does, and etcd's library refuses */
-    H2_FIELD_BAD,
-};
-
-/* c is zeroed at the start of a stream. */
-enum h2_field h2_check_field(struct h2_check *c, struct slice name, struct slice value);
+/* c is zeroed at the start of a stream.  False: malformed, as etcd's library has it too. */
+bool h2_check_field(struct h2_check *c, struct slice name, struct slice value);
 /* The end of a block of fields, headers or trailers. */
 bool h2_check_block_end(struct h2_check *c, bool is_stream_end);
 bool h2_check_data(struct h2_check *c, uint64_t bytes);
