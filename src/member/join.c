@@ -190,17 +190,14 @@ static void begin_versions(struct join *j)
 static int take_members(struct join *j, const struct join_reply *r)
 {
     struct membership ms;
-    uint64_t id;
-    int err = r->err != 0 ? r->err : member_list_parse(r->body, &ms);
+    int err = r->err == 0 && r->cluster_id == 0 ? ERR_MALFORMED : r->err;
+    if (err == 0) {
+        err = member_list_parse(r->body, &ms);
+    }
     if (err != 0) {
         return err;
     }
-    err = schema_id_parse(r->cluster_id, &id);
-    if (err != 0) {
-        membership_deinit(&ms);
-        return err;
-    }
-    j->cluster_id = id;
+    j->cluster_id = r->cluster_id;
     j->is_empty = ms.count == 0;
     j->has_cluster = ms.count > 0;
     membership_deinit(&j->remotes);

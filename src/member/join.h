@@ -53,8 +53,8 @@ struct join_question {
 bool join_question(const struct join *j, struct join_question *out);
 
 struct join_reply {
-    int err;                 /* 0, or why there is no answer */
-    struct slice cluster_id; /* X-Etcd-Cluster-ID */
+    int err;             /* 0, or why there is no answer */
+    uint64_t cluster_id; /* X-Etcd-Cluster-ID; 0: none that can be read */
     struct slice body;
 };
 

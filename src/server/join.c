@@ -4,8 +4,6 @@
  */
 #include "server/join.h"
 
-#include <stdio.h>
-
 #include "base/log.h"
 #include "os/os.h"
 #include "peer/ask.h"
@@ -22,13 +20,11 @@ static void ask_next(struct asking *a);
 static void on_answer(void *arg, const struct peer_answer *answer)
 {
     struct asking *a = arg;
-    char id[24] = "";
-    (void)snprintf(id, sizeof(id), "%llx", (unsigned long long)answer->cluster_id);
-    struct join_reply reply = {.err = answer->err, .cluster_id = slice_cstr(id)};
-    reply.body = answer->body;
-    if (answer->err == 0 && answer->status != 200) {
-        reply.err = ERR_NOT_FOUND;
-    }
+    struct join_reply reply = {
+        .err = answer->err == 0 && answer->status != 200 ? ERR_NOT_FOUND : answer->err,
+        .cluster_id = answer->cluster_id,
+        .body = answer->body,
+    };
     join_answer(a->join, &reply);
     ask_next(a);
 }

@@ -11,7 +11,7 @@
 /* What the others would answer, by URL; NULL: nobody is there. */
 struct page {
     const char *url; /* with path */
-    const char *cluster_id;
+    uint64_t cluster_id;
     const char *body;
 };
 
@@ -34,8 +34,7 @@ static struct join_reply reply_of(const struct scene *s, const char *url)
 {
     for (const struct page *p = s->pages; p->url != NULL; p++) {
         if (strcmp(p->url, url) == 0) {
-            return (struct join_reply){.cluster_id = slice_cstr(p->cluster_id),
-                                       .body = slice_cstr(p->body)};
+            return (struct join_reply){.cluster_id = p->cluster_id, .body = slice_cstr(p->body)};
         }
     }
     return (struct join_reply){.err = ERR_REFUSED};
@@ -81,9 +80,9 @@ static int run(struct scene *s, bool is_existing, const char *cluster, const cha
 static void a_new_cluster(void **state)
 {
     (void)state;
-    static const struct page pages[] = {{"http://h:2/members", "abc", "null\n"},
-                                        {"http://h:3/members", "abc", "[]"},
-                                        {NULL, NULL, NULL}};
+    static const struct page pages[] = {{"http://h:2/members", 0xabc, "null\n"},
+                                        {"http://h:3/members", 0xabc, "[]"},
+                                        {NULL, 0, NULL}};
     struct scene s = {.pages = pages};
     assert_int_equal(run(&s, false, CLUSTER, "n1"), 0);
     /* An empty list is an answer too: nobody else is asked. */
@@ -100,7 +99,7 @@ static void a_new_cluster(void **state)
 static void nobody_is_up_yet(void **state)
 {
     (void)state;
-    static const struct page pages[] = {{NULL, NULL, NULL}};
+    static const struct page pages[] = {{NULL, 0, NULL}};
     struct scene s = {.pages = pages};
     assert_int_equal(run(&s, false, CLUSTER, "n1"), 0);
     assert_string_equal(buf_cstr(&s.asked),
@@ -127,9 +126,9 @@ static void a_second_life_is_refused(void **state)
                "[{\"id\":%llu,\"peerURLs\":[\"http://h:1\"],\"clientURLs\":[\"http://c:1\"]}]",
                (unsigned long long)id);
     buf_printf(&want, "member %llx has already been bootstrapped", (unsigned long long)id);
-    const struct page pages[] = {{"http://h:2/members", "zz", "null"},
-                                 {"http://h:3/members", "1f", buf_cstr(&body)},
-                                 {NULL, NULL, NULL}};
+    const struct page pages[] = {{"http://h:2/members", 0, "null"},
+                                 {"http://h:3/members", 0x1f, buf_cstr(&body)},
+                                 {NULL, 0, NULL}};
     struct scene s = {.pages = pages};
     assert_int_equal(run(&s, false, CLUSTER, "n1"), ERR_EXISTS);
     assert_string_equal(buf_cstr(&s.error), buf_cstr(&want));
@@ -145,11 +144,11 @@ static void a_join(void **state)
 {
     (void)state;
     static const struct page pages[] = {
-        {"http://h:2/members", "f00d", "rubbish"},
-        {"http://h:3/members", "f00d", THREE},
-        {"http://h:2/version", "", "{\"etcdserver\":\"3.6.14\",\"etcdcluster\":\"3.6.0\"}"},
-        {"http://h:33/version", "", "{\"etcdserver\":\"3.6.1\",\"etcdcluster\":\"3.6.0\"}"},
-        {NULL, NULL, NULL}};
+        {"http://h:2/members", 0xf00d, "rubbish"},
+        {"http://h:3/members", 0xf00d, THREE},
+        {"http://h:2/version", 0, "{\"etcdserver\":\"3.6.14\",\"etcdcluster\":\"3.6.0\"}"},
+        {"http://h:33/version", 0, "{\"etcdserver\":\"3.6.1\",\"etcdcluster\":\"3.6.0\"}"},
+        {NULL, 0, NULL}};
     struct scene s = {.pages = pages};
     assert_int_equal(run(&s, true, CLUSTER, "n1"), 0);
     assert_string_equal(buf_cstr(&s.asked),
@@ -201,9 +200,9 @@ static void joins_that_do_not_fit(void **state)
          "membership: too many learner members in cluster"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        const struct page pages[] = {{"http://h:2/members", "f00d", rows[i].members},
-                                     {"http://h:2/version", "", rows[i].version},
-                                     {NULL, NULL, NULL}};
+        const struct page pages[] = {{"http://h:2/members", 0xf00d, rows[i].members},
+                                     {"http://h:2/version", 0, rows[i].version},
+                                     {NULL, 0, NULL}};
         struct scene s = {.pages = pages};
         assert_int_equal(run(&s, true, CLUSTER, "n1"), rows[i].err);
         assert_string_equal(buf_cstr(&s.error), rows[i].text);
@@ -216,10 +215,10 @@ static void a_lying_list(void **state)
 {
     (void)state;
     static const struct page pages[] = {
-        {"http://h:2/members", "1",
+        {"http://h:2/members", 1,
          "[" MEMBER("11", "\"http://h:1\"", "") "," MEMBER("22", "\"http://h:1\"", "") "," MEMBER(
              "33", "\"http://h:2\"", "") "]"},
-        {NULL, NULL, NULL}};
+        {NULL, 0, NULL}};
     struct scene s = {.pages = pages};
     assert_int_equal(run(&s, true, CLUSTER, "n1"), ERR_INVALID);
     assert_non_null(strstr(buf_cstr(&s.error), "error validating peerURLs {ClusterID:1 "));
@@ -229,7 +228,7 @@ static void a_lying_list(void **state)
 static void flags_are_checked_first(void **state)
 {
     (void)state;
-    static const struct page pages[] = {{NULL, NULL, NULL}};
+    static const struct page pages[] = {{NULL, 0, NULL}};
     struct scene s = {.pages = pages};
     assert_int_equal(run(&s, true, CLUSTER, "zz"), ERR_INVALID);
     assert_string_equal(buf_cstr(&s.error),
