@@ -220,19 +220,28 @@ static int check_supported(struct boot *b)
 
 /* ---- level ---- */
 
+/* The v2 store in the newest `.snap`: false without one; else out->membership is the caller's. */
+static bool read_v2store(struct boot *b, struct v2store *out)
+{
+    struct snap_file file;
+    if (b->snap.index == 0) {
+        return false;
+    }
+    snap_file_init(&file);
+    bool is_there = snap_load_newest(b->d->env->disk, b->d->snap_dir, &b->snap, 1, &file) == 0 &&
+                    v2store_decode(buf_slice(&file.data), out) == 0;
+    snap_file_deinit(&file);
+    return is_there;
+}
+
 static struct semver version_in_snap(struct boot *b)
 {
-    struct semver v = {0};
-    struct snap_file file;
-    snap_file_init(&file);
     struct v2store store;
-    if (snap_load_newest(b->d->env->disk, b->d->snap_dir, &b->snap, 1, &file) == 0 &&
-        v2store_decode(buf_slice(&file.data), &store) == 0) {
-        v = store.cluster_version;
-        membership_deinit(&store.membership);
+    if (!read_v2store(b, &store)) {
+        return (struct semver){0};
     }
-    snap_file_deinit(&file);
-    return v;
+    membership_deinit(&store.membership);
+    return store.cluster_version;
 }
 
 static bool has_v2_entries(const struct boot *b)
@@ -253,7 +262,7 @@ static int find_level(struct boot *b)
     struct semver storage =
         schema_of(b)->has_storage_version ? schema_of(b)->storage_version : none;
     struct semver v2 = none;
-    if (semver_is_none(schema_of(b)->cluster_version) && b->snap.index > 0) {
+    if (semver_is_none(schema_of(b)->cluster_version)) {
         v2 = version_in_snap(b);
     }
     if (semver_is_none(storage) && semver_is_none(schema_of(b)->cluster_version) &&
@@ -301,20 +310,14 @@ static void adopt_members_maybe(struct boot *b)
     struct driver *d = b->d;
     uint64_t self = b->metadata.node_id;
     struct v2store store;
-    struct snap_file file;
-    if (b->snap.index == 0 || membership_find(&d->epoch->members, self) != NULL) {
+    if (membership_find(&d->epoch->members, self) != NULL || !read_v2store(b, &store)) {
         return;
     }
-    snap_file_init(&file);
-    if (snap_load_newest(d->env->disk, d->snap_dir, &b->snap, 1, &file) == 0 &&
-        v2store_decode(buf_slice(&file.data), &store) == 0) {
-        if (membership_find(&store.membership, self) != NULL) {
-            adopt_members(d, &store.membership);
-        } else {
-            membership_deinit(&store.membership);
-        }
+    if (membership_find(&store.membership, self) != NULL) {
+        adopt_members(d, &store.membership);
+    } else {
+        membership_deinit(&store.membership);
     }
-    snap_file_deinit(&file);
 }
 
 /* ---- core ---- */
