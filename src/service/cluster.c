@@ -136,42 +136,43 @@ static void change_start(struct grpc_call *call, enum core_member_op op, uint64_
     service_call_submit(sc);
 }
 
+/* False: answered.  Else c->urls are the checked ones, for change_start. */
+static bool change_take(struct grpc_call *call, struct slice msg, uint32_t id, uint32_t urls,
+                        uint32_t learner, struct change *c)
+{
+    struct strs given, checked = {NULL, 0};
+    int err = change_decode(msg, id, urls, learner, c);
+    if (err != 0) {
+        service_malformed(call, err);
+        return false;
+    }
+    given = c->urls;
+    err = check_urls(&given, &checked);
+    strs_deinit(&given);
+    if (err != 0) {
+        service_refuse(call, err);
+        return false;
+    }
+    c->urls = checked;
+    return true;
+}
+
 static void add_on_message(struct grpc_call *call, struct slice msg)
 {
     struct change c;
-    struct strs urls = {NULL, 0};
-    int err = change_decode(msg, UINT32_MAX, 1, 2, &c);
-    if (err != 0) {
-        service_malformed(call, err);
-        return;
+    if (change_take(call, msg, UINT32_MAX, 1, 2, &c)) {
+        strs_sort(&c.urls); /* as etcd keeps the URLs of a new member */
+        change_start(call, c.is_learner ? CORE_MEMBER_ADD_LEARNER : CORE_MEMBER_ADD, 0, &c.urls);
     }
-    err = check_urls(&c.urls, &urls);
-    if (err != 0) {
-        service_refuse(call, err);
-    } else {
-        strs_sort(&urls); /* as etcd keeps the URLs of a new member */
-        change_start(call, c.is_learner ? CORE_MEMBER_ADD_LEARNER : CORE_MEMBER_ADD, 0, &urls);
-    }
-    strs_deinit(&c.urls);
 }
 
 /* etcd commits any text here, and then every other member dies of it (client-api 8.1). */
 static void update_on_message(struct grpc_call *call, struct slice msg)
 {
     struct change c;
-    struct strs urls = {NULL, 0};
-    int err = change_decode(msg, 1, 2, UINT32_MAX, &c);
-    if (err != 0) {
-        service_malformed(call, err);
-        return;
+    if (change_take(call, msg, 1, 2, UINT32_MAX, &c)) {
+        change_start(call, CORE_MEMBER_UPDATE, c.id, &c.urls);
     }
-    err = check_urls(&c.urls, &urls);
-    if (err != 0) {
-        service_refuse(call, err);
-    } else {
-        change_start(call, CORE_MEMBER_UPDATE, c.id, &urls);
-    }
-    strs_deinit(&c.urls);
 }
 
 static void remove_on_message(struct grpc_call *call, struct slice msg)

@@ -76,6 +76,8 @@ void service_malformed(struct grpc_call *call, int err);
 struct wire_header service_header(const struct service *s, int64_t rev);
 /* Header + sc->response, status OK; or the error of the reply.  Ends sc. */
 void service_answer(struct service_call *sc);
+/* The same without header or body. */
+void service_answer_empty(struct service_call *sc);
 /* "3.7.0", or empty where this level has none. */
 struct slice service_storage_version(const struct service *s, char text[SEMVER_TEXT_MAX]);
 /* Of the level that the member has now. */

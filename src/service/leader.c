@@ -15,16 +15,6 @@ static struct service *service_of(struct grpc_call *call)
 
 /* ---- MoveLeader ---- */
 
-static void move_reply(struct service_call *sc)
-{
-    if (sc->req.err != 0) {
-        service_refuse(sc->call, sc->req.err);
-    } else {
-        grpc_call_finish_unary(sc->call, SLICE_NULL); /* no header, as etcd */
-    }
-    service_call_end(sc);
-}
-
 /* 0: go on with the core; 1: it leads already. */
 static int move_check(const struct service *s, uint64_t target)
 {
@@ -55,7 +45,9 @@ void move_leader_on_message(struct grpc_call *call, struct slice msg)
     } else if (err == 1) {
         grpc_call_finish_unary(call, SLICE_NULL);
     } else {
-        struct service_call *sc = service_call_begin(s, call, CORE_TRANSFER_LEADER, move_reply);
+        /* No header, as etcd. */
+        struct service_call *sc =
+            service_call_begin(s, call, CORE_TRANSFER_LEADER, service_answer_empty);
         sc->req.member_id = target;
         service_call_submit(sc);
     }

@@ -194,20 +194,12 @@ static void alarm_on_message(struct grpc_call *call, struct slice msg)
 
 /* ---- Defragment ---- */
 
-static void defrag_reply(struct service_call *sc)
-{
-    if (sc->req.err != 0) {
-        service_refuse(sc->call, sc->req.err);
-    } else {
-        grpc_call_finish_unary(sc->call, SLICE_NULL); /* no header, as etcd */
-    }
-    service_call_end(sc);
-}
-
 static void defrag_on_message(struct grpc_call *call, struct slice msg)
 {
     (void)msg;
-    service_call_submit(service_call_begin(service_of(call), call, CORE_DEFRAG, defrag_reply));
+    /* No header, as etcd. */
+    service_call_submit(
+        service_call_begin(service_of(call), call, CORE_DEFRAG, service_answer_empty));
 }
 
 #define UNARY(n, fn)                                                                               \

@@ -250,6 +250,16 @@ void service_answer(struct service_call *sc)
     service_call_end(sc);
 }
 
+void service_answer_empty(struct service_call *sc)
+{
+    if (sc->req.err != 0) {
+        service_refuse(sc->call, sc->req.err);
+    } else {
+        grpc_call_finish_unary(sc->call, SLICE_NULL);
+    }
+    service_call_end(sc);
+}
+
 /* ---- probes ---- */
 
 struct probe {
