@@ -166,9 +166,6 @@ struct peer_status {
 MUST_USE int peer_status(const struct peer_transport *t, uint64_t id, struct peer_status *out);
 /* Ascending ids; how many there are; writes at most max. */
 size_t peer_statuses(const struct peer_transport *t, struct peer_status *out, size_t max);
-/* env_mono_ms, or 0 when it is not active now (guards of reconfiguration, choice of a transferee).
- */
-uint64_t peer_active_since_ms(const struct peer_transport *t, uint64_t id);
 /* The peer's URLs; NULL when unknown. */
 const struct strs *peer_urls(const struct peer_transport *t, uint64_t id);
 

@@ -401,12 +401,6 @@ size_t peer_statuses(const struct peer_transport *t, struct peer_status *out, si
     return count;
 }
 
-uint64_t peer_active_since_ms(const struct peer_transport *t, uint64_t id)
-{
-    const struct peer *p = peer_find(t, id);
-    return p == NULL ? 0 : p->active_since_ms;
-}
-
 const struct strs *peer_urls(const struct peer_transport *t, uint64_t id)
 {
     const struct peer *p = peer_find(t, id);

@@ -404,11 +404,6 @@ static void asks_cancel(struct server_peers *p)
     }
 }
 
-void server_peers_quiet(struct server_peers *p)
-{
-    asks_cancel(p);
-}
-
 void server_peers_stop(struct server_peers *p, void (*on_stopped)(void *arg), void *arg)
 {
     asks_cancel(p);
@@ -422,9 +417,6 @@ void server_peers_stop(struct server_peers *p, void (*on_stopped)(void *arg), vo
 
 void server_peers_close(struct server_peers *p)
 {
-    asks_cancel(p);
     rpc_server_destroy(p->rpc);
-    if (p->transport != NULL) {
-        peer_transport_destroy(p->transport);
-    }
+    peer_transport_destroy(p->transport);
 }

@@ -55,9 +55,7 @@ void server_peers_open(struct server_peers *p, const struct server_config *confi
                        struct driver *driver);
 /* Takes ownership of nothing; the service answers the pages from now on. */
 void server_peers_serve(struct server_peers *p, struct service *service);
-/* No question is asked any more; peers are still served. */
-void server_peers_quiet(struct server_peers *p);
-/* Ends transport and listeners; on_stopped later. */
+/* Ends questions, transport and listeners; on_stopped later. */
 void server_peers_stop(struct server_peers *p, void (*on_stopped)(void *arg), void *arg);
 void server_peers_close(struct server_peers *p);
 

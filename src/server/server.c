@@ -349,7 +349,6 @@ void server_stop(struct server *s)
     log_no_transfer(s);
     close_listeners(s);
     service_stop(s->service);
-    server_peers_quiet(&s->peers);
     server_tls_watch_stop(&s->tls_watch, on_tls_stopped, s);
     driver_stop(s->driver);
     rpc_server_stop(s->rpc, SERVER_GRACE_MS, on_rpc_stopped, s);
