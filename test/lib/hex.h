@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test/unit/peer/hex: bytes written as text, blanks between.
+ * test/lib/hex: bytes written as text, blanks between.
  */
-#ifndef TEST_PEER_HEX_H
-#define TEST_PEER_HEX_H
+#ifndef TEST_LIB_HEX_H
+#define TEST_LIB_HEX_H
 
 #include "base/buf.h"
 

@@ -354,3 +354,17 @@ void bed_free(struct bed *b)
     buf_deinit(&b->page_token);
     sim_destroy(b->sim);
 }
+
+int bed_setup(void **state)
+{
+    static struct bed bed;
+    *state = &bed;
+    bed_make(&bed);
+    return 0;
+}
+
+int bed_teardown(void **state)
+{
+    bed_free(*state);
+    return 0;
+}

@@ -47,6 +47,9 @@ struct bed {
 
 void bed_make(struct bed *b);
 void bed_free(struct bed *b);
+/* The same for cmocka: *state is the program's own bed. */
+int bed_setup(void **state);
+int bed_teardown(void **state);
 void bed_peer_add(struct bed *b);
 /* Stops the transport and the listener, and waits. */
 void bed_stop(struct bed *b);

@@ -14,7 +14,7 @@
 #include "base/limits.h"
 #include "base/prng.h"
 #include "peer/frame.h"
-#include "test/unit/peer/hex.h"
+#include "test/lib/hex.h"
 
 /* What came out of a decoder, as bytes of one kind. */
 struct got {

@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/prng.h"
 #include "peer/message.h"
-#include "test/unit/peer/hex.h"
+#include "test/lib/hex.h"
 
 static const enum level LEVELS[] = {LEVEL_3_5, LEVEL_3_6, LEVEL_3_7};
 

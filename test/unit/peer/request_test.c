@@ -16,21 +16,6 @@
 #include "sim/disk.h"
 #include "test/unit/peer/bed.h"
 
-static struct bed bed;
-
-static int setup(void **state)
-{
-    *state = &bed;
-    bed_make(&bed);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    bed_free(*state);
-    return 0;
-}
-
 static void post(struct bed *b, struct raw *r, const char *path, struct slice body,
                  const char *more)
 {
@@ -531,7 +516,7 @@ static void questions(void **state)
     buf_deinit(&g.body);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, bed_setup, bed_teardown)
 
 int main(void)
 {

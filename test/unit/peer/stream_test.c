@@ -17,21 +17,6 @@
 static const char STREAM_OK[] = "HTTP/1.1 200 OK\r\nX-Server-Version: 3.7.1\r\n"
                                 "X-Etcd-Cluster-Id: c1\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-static struct bed bed;
-
-static int setup(void **state)
-{
-    *state = &bed;
-    bed_make(&bed);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    bed_free(*state);
-    return 0;
-}
-
 /* ---- streams that they dial ---- */
 
 static int count_one(void *arg, const struct raft_message *m)
@@ -463,7 +448,7 @@ static void updated_urls_are_used(void **state)
     }
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, bed_setup, bed_teardown)
 
 int main(void)
 {

@@ -11,33 +11,12 @@
 
 #include "base/err.h"
 #include "base/prng.h"
+#include "hex.h"
 #include "wal/raftpb.h"
-
-static struct buf hex(const char *text)
-{
-    struct buf b = BUF_INIT;
-    unsigned v = 0;
-    int have = 0;
-    for (; *text != '\0'; text++) {
-        if (*text == ' ') {
-            continue;
-        }
-        v = v << 4 | (unsigned)(*text <= '9' ? *text - '0' : *text - 'a' + 10);
-        if (++have == 2) {
-            buf_append_byte(&b, (uint8_t)v);
-            v = 0;
-            have = 0;
-        }
-    }
-    return b;
-}
 
 static void expect_bytes(struct buf *got, const char *want_hex)
 {
-    struct buf want = hex(want_hex);
-    assert_int_equal(got->len, want.len);
-    assert_memory_equal(got->data, want.data, want.len);
-    buf_deinit(&want);
+    expect_hex(buf_slice(got), want_hex);
     buf_clear(got);
 }
 
