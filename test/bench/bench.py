@@ -34,6 +34,7 @@ sys.path.insert(0, str(HERE.parent / 'interop'))
 import reference  # noqa: E402
 from cairn_test import Test  # noqa: E402
 from cluster import Cluster  # noqa: E402
+from h2client import field  # noqa: E402
 
 HANG_S = 600
 TICKS = os.sysconf('SC_CLK_TCK')
@@ -109,8 +110,13 @@ ROWS = [*rows_of('small'), *rows_of('1M'), *rows_of_groups()]
 
 # ---- one process, or those of a cluster, from outside ----
 
+def members_of(server):
+    """Of a cluster; a single server is its own."""
+    return getattr(server, 'members', [server])
+
+
 def pids_of(server):
-    return [m.process.pid for m in getattr(server, 'members', [server])]
+    return [m.process.pid for m in members_of(server)]
 
 
 def cpu_of(server):
@@ -147,26 +153,12 @@ def set_priority(pid, is_rt):
 
 # ---- generators ----
 
-def field(number, value):
-    """One protobuf field of bytes."""
-    return bytes([number << 3 | 2]) + varint(len(value)) + value
-
-
-def varint(n):
-    out = bytearray()
-    while n >= 0x80:
-        out.append(n & 0x7f | 0x80)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
-
-
 def revision(server):
     return server.json('get', 'bench', '--limit=1')['header']['revision']
 
 
 def endpoints_of(server):
-    return ','.join(m.endpoint for m in getattr(server, 'members', [server]))
+    return ','.join(m.endpoint for m in members_of(server))
 
 
 def tls_flags(server):
@@ -324,7 +316,7 @@ class Bench:
     def start_group(self, binaries, size, is_tls):
         """Clusters one beside the other; what was there before has ended."""
         for server in self.servers.values():
-            for m in getattr(server, 'members', [server]):
+            for m in members_of(server):
                 m.stop()
         self.servers = {}
         for who, binary in binaries.items():

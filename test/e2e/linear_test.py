@@ -12,11 +12,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'lib'))
 import failover  # noqa: E402
 import history  # noqa: E402
 import linear  # noqa: E402
-from cairn_test import Skip, main  # noqa: E402
+from cairn_test import main  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from history import Op  # noqa: E402
 from nemesis import Nemesis  # noqa: E402
-from network import Network  # noqa: E402
+from network import network_of  # noqa: E402
 
 SETTINGS = {'rounds': 1, 'secs': 10, 'seed': 1}
 
@@ -95,14 +95,6 @@ def planted(ops, what):
 
 
 # ---- the cluster ----
-
-def network_of(c, stack):
-    try:
-        return stack.enter_context(Network(c))
-    except Skip as e:
-        print(f'without cuts: {e}')
-        return None
-
 
 def one_round(t, seed):
     rng = random.Random(seed)

@@ -15,17 +15,9 @@ import failover  # noqa: E402
 import reference  # noqa: E402
 from cairn_test import ROOT, Skip, Test  # noqa: E402
 from cluster import Cluster  # noqa: E402
-from network import Network  # noqa: E402
+from network import network_of  # noqa: E402
 
 QUIET = ['--log-level=error']
-
-
-def network_of(c, stack):
-    try:
-        return stack.enter_context(Network(c))
-    except Skip as e:
-        print(f'without cuts: {e}')
-        return None
 
 
 def measure(build, binary, rounds, hold_s):

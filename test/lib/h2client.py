@@ -4,38 +4,15 @@ import socket
 import ssl
 import struct
 
-PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-END_STREAM, END_HEADERS, ACK = 1, 4, 1
-
-
-def varint(n):
-    out = bytearray()
-    while n >= 0x80:
-        out.append(n & 0x7f | 0x80)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
+from h2raw import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, RST, SETTINGS, WINDOW, frame,
+                   message, number_varint, request)
 
 
 def field(number, value):
     """One protobuf field: bytes, or a number."""
     if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def message(body):
-    return b'\0' + struct.pack('>I', len(body)) + body
-
-
-def _text(s):
-    """An HPACK string, not compressed; below 127 bytes."""
-    return bytes([len(s)]) + s
-
-
-def _header(name, value):
-    return b'\0' + _text(name.encode()) + _text(value.encode())
+        return number_varint(number << 3) + number_varint(value)
+    return number_varint(number << 3 | 2) + number_varint(len(value)) + value
 
 
 class Client:
@@ -58,16 +35,12 @@ class Client:
         self.sock.sendall(data)
 
     def frame(self, kind, flags, stream, payload):
-        self.send_raw(struct.pack('>I', len(payload))[1:] + bytes([kind, flags])
-                      + struct.pack('>I', stream) + payload)
+        self.send_raw(frame(kind, flags, stream, payload))
 
     def call(self, path, body=None, end=True, headers=()):
         """Begins a call; body None: only the headers."""
         stream, self.next_id = self.next_id, self.next_id + 2
-        block = b''.join(_header(*h) for h in [
-            (':method', 'POST'), (':scheme', 'http'), (':path', path), (':authority', 'h'),
-            ('content-type', 'application/grpc'), ('te', 'trailers'), *headers])
-        self.frame(HEADERS, END_HEADERS, stream, block)
+        self.frame(HEADERS, END_HEADERS, stream, request(path, *headers))
         if body is not None:
             payload = message(body)
             while payload or end:
@@ -78,10 +51,10 @@ class Client:
         return stream
 
     def reset(self, stream, code=8):
-        self.frame(RST_STREAM, 0, stream, struct.pack('>I', code))
+        self.frame(RST, 0, stream, struct.pack('>I', code))
 
     def grow(self, stream, by):
-        self.frame(WINDOW_UPDATE, 0, stream, struct.pack('>I', by))
+        self.frame(WINDOW, 0, stream, struct.pack('>I', by))
 
     def _take(self, n):
         while len(self.buffer) < n:
@@ -103,7 +76,7 @@ class Client:
             self.frame(PING, ACK, 0, payload)
         elif kind == DATA:
             self.data_bytes[stream] = self.data_bytes.get(stream, 0) + length
-        if kind == RST_STREAM or (kind in (DATA, HEADERS) and flags & END_STREAM):
+        if kind == RST or (kind in (DATA, HEADERS) and flags & END_STREAM):
             self.ended.add(stream)
         return kind, flags, stream, payload
 

@@ -17,20 +17,6 @@ def frame(kind, flags, stream, payload=b'', length=None):
     return struct.pack('>I', n)[1:] + bytes([kind, flags]) + struct.pack('>I', stream) + payload
 
 
-def number(value, prefix, first=0):
-    """RFC 7541 5.1."""
-    top = (1 << prefix) - 1
-    if value < top:
-        return bytes([first | value])
-    out = bytearray([first | top])
-    value -= top
-    while value >= 128:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def number_varint(value):
     """protobuf's."""
     out = bytearray()
@@ -39,6 +25,12 @@ def number_varint(value):
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def number(value, prefix, first=0):
+    """RFC 7541 5.1."""
+    top = (1 << prefix) - 1
+    return bytes([first | value]) if value < top else bytes([first | top]) + number_varint(value - top)
 
 
 def field(name, value):

@@ -102,3 +102,12 @@ class Network:
             if m.is_running():
                 m.kill()
         self.remove()
+
+
+def network_of(c, stack):
+    """Of a cluster, until the stack is left; None where it cannot be made."""
+    try:
+        return stack.enter_context(Network(c))
+    except Skip as e:
+        print(f'without cuts: {e}')
+        return None
