@@ -18,14 +18,14 @@ static bool is_secure(const char *url)
     return s == URL_HTTPS || s == URL_UNIXS;
 }
 
-static bool has_secure(const struct strs *urls)
+static const char *first_secure(const struct strs *urls)
 {
     for (size_t i = 0; i < urls->count; i++) {
         if (is_secure(urls->items[i])) {
-            return true;
+            return urls->items[i];
         }
     }
-    return false;
+    return NULL;
 }
 
 static void client_files(const struct flags *f, struct server_tls_files *out)
@@ -59,27 +59,29 @@ static bool is_empty(const struct server_tls_files *f)
     return f->cert[0] == '\0' && f->key[0] == '\0';
 }
 
+static void split_names(const struct flags *f, enum flag_id id, struct strs *out)
+{
+    for (const char *at = flag_text(f, id); at[0] != '\0';) {
+        size_t len = strcspn(at, ",");
+        strs_add(out, slice_make(at, len));
+        at += len + (at[len] == ',');
+    }
+}
+
 static void log_files(const char *msg, const struct server_tls_files *f, const struct flags *flags)
 {
-    struct buf info = BUF_INIT, suites = BUF_INIT;
+    struct buf info = BUF_INIT;
+    struct strs suites = {0};
     buf_printf(&info,
                "cert = %s, key = %s, client-cert=%s, client-key=%s, trusted-ca = %s, "
                "client-cert-auth = %s, crl-file = %s",
                f->cert, f->key, f->client_cert, f->client_key, f->ca,
                f->needs_client_cert ? "true" : "false", f->crl);
-    buf_append_byte(&suites, '[');
-    const char *list = flag_text(flags, FLAG_ID_CIPHER_SUITES);
-    for (const char *at = list; at[0] != '\0';) {
-        size_t len = strcspn(at, ",");
-        buf_append_cstr(&suites, at == list ? "" : ",");
-        log_json_string(&suites, at, len);
-        at += len + (at[len] == ',');
-    }
-    buf_append_byte(&suites, ']');
+    split_names(flags, FLAG_ID_CIPHER_SUITES, &suites);
     log_info(msg, LOG_STR("tls-info", buf_cstr(&info)),
-             LOG_JSON("cipher-suites", buf_cstr(&suites)));
+             LOG_STRS("cipher-suites", suites.items, suites.count));
     buf_deinit(&info);
-    buf_deinit(&suites);
+    strs_deinit(&suites);
 }
 
 /* ---- --auto-tls ---- */
@@ -159,15 +161,6 @@ static enum tls_version version_of(const struct flags *f, enum flag_id id)
     return strcmp(text, "TLS1.2") == 0   ? TLS_VERSION_12
            : strcmp(text, "TLS1.3") == 0 ? TLS_VERSION_13
                                          : TLS_VERSION_ANY;
-}
-
-static void split_names(const struct flags *f, enum flag_id id, struct strs *out)
-{
-    for (const char *at = flag_text(f, id); at[0] != '\0';) {
-        size_t len = strcspn(at, ",");
-        strs_add(out, slice_make(at, len));
-        at += len + (at[len] == ',');
-    }
 }
 
 static struct tls_config base_config(const struct flags *f, enum tls_side side)
@@ -277,16 +270,6 @@ static void warn_plain(const struct server_tls_files *f, const struct strs *urls
                      LOG_STR(key, url));
         }
     }
-}
-
-static const char *first_secure(const struct strs *urls)
-{
-    for (size_t i = 0; i < urls->count; i++) {
-        if (is_secure(urls->items[i])) {
-            return urls->items[i];
-        }
-    }
-    return NULL;
 }
 
 static int open_peer_listen(struct server_tls *t, const struct config *c, const struct strs *cns,
@@ -461,8 +444,9 @@ enum server_tls_end server_tls_open_client(struct server_tls *t, struct env *env
     if (check_client_urls(t, c, error) != 0) {
         return SERVER_TLS_DISCOVERY_FAILED;
     }
-    bool is_used = has_secure(&c->listen_client) || has_secure(&c->listen_client_http) ||
-                   (has_secure(&c->listen_metrics) && !is_empty(&t->client));
+    bool is_used = first_secure(&c->listen_client) != NULL ||
+                   first_secure(&c->listen_client_http) != NULL ||
+                   (first_secure(&c->listen_metrics) != NULL && !is_empty(&t->client));
     if (!is_empty(&t->client)) {
         log_files("starting with client TLS", &t->client, f);
     }
