@@ -126,7 +126,6 @@ struct core_request {
     uint64_t quota_cost;  /* PROPOSE: client-api 2.5.1, 0 = none */
     bool wants_physical;  /* PROPOSE of a compaction */
     bool is_serializable; /* RANGE, TXN_READ: no ReadIndex round */
-    bool is_internal;     /* PROPOSE by the member itself: not counted, no quota */
     const struct wire_range_req *range;
     const struct wire_txn_req *txn;
     int64_t rev;                  /* HASH_KV */
@@ -156,7 +155,8 @@ struct core_request {
     struct slice entry; /* of a proposal that waits for a leader */
     struct rcbuf *entry_owner;
     uint8_t stage;
-    uint32_t epoch; /* of the store that it reads */
+    uint32_t epoch;   /* of the store that it reads */
+    bool is_internal; /* the core's own proposal, and its memory: no quota, nobody is told */
     bool is_canceled;
     bool is_forwarded; /* another member's proposal: nobody here waits for it */
     bool has_job;      /* a job uses it: the reply waits for that */

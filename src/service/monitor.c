@@ -79,7 +79,6 @@ static void raise_alarm(struct service *s, uint64_t member_id)
     core_request_init(&a->req, CORE_PROPOSE);
     a->req.which = WIRE_INTERNAL_ALARM;
     a->req.body = buf_slice(&a->body);
-    a->req.is_internal = true;
     a->req.on_reply = on_alarm;
     driver_submit(s->driver, &a->req);
 }

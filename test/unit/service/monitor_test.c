@@ -40,7 +40,8 @@ static void expect_alarm(uint64_t member_id)
     wire_append_u64(&want, 3, SCHEMA_ALARM_CORRUPT);
     struct core_request *r = fake_take(CORE_PROPOSE);
     assert_int_equal(r->which, WIRE_INTERNAL_ALARM);
-    assert_true(r->is_internal);
+    assert_false(r->is_internal); /* that would make it the core's memory */
+    assert_int_equal(r->quota_cost, 0);
     assert_true(slice_equal(r->body, buf_slice(&want)));
     buf_deinit(&want);
     fake_reply(r, 0);
