@@ -240,7 +240,6 @@ void core_propose_flush(struct core *c);
 bool core_propose_forwarded(struct core *c, const struct raft_message *m);
 /* The bytes of an entry in the slab; the reference is the slab's. NULL: no memory. */
 uint8_t *core_slab_take(struct core *c, size_t bytes);
-uint64_t core_next_id(struct core *c);
 void core_propose_internal(struct core *c, uint32_t which, struct slice body);
 struct core_request *core_waiter_take(struct core *c, uint64_t id);
 void core_waiter_done(struct core *c, struct core_request *r, int err);

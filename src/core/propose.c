@@ -8,17 +8,12 @@
 #include "base/limits.h"
 #include "core/internal.h"
 
-uint64_t core_next_id(struct core *c)
+uint64_t core_new_id(struct core *c)
 {
     uint64_t prefix = c->next_id & (UINT64_C(0xffff) << 48);
     uint64_t suffix = (c->next_id + 1) & ((UINT64_C(1) << 48) - 1);
     c->next_id = prefix | suffix;
     return c->next_id;
-}
-
-uint64_t core_new_id(struct core *c)
-{
-    return core_next_id(c);
 }
 
 bool core_is_over_quota(const struct core *c, uint64_t cost)
@@ -65,22 +60,15 @@ uint8_t *core_slab_take(struct core *c, size_t bytes)
     return p;
 }
 
-static size_t entry_bytes(const struct core_request *r)
-{
-    struct wire_internal req = {.id = r->id, .which = r->which, .body = r->body};
-    return wire_internal_size(&req);
-}
-
 /* The request around its body, into the slab: the body is the caller's for this call only. */
-static int entry_make(struct core *c, struct core_request *r)
+static int entry_make(struct core *c, struct core_request *r, const struct wire_internal *req,
+                      size_t bytes)
 {
-    struct wire_internal req = {.id = r->id, .which = r->which, .body = r->body};
-    size_t bytes = wire_internal_size(&req);
     uint8_t *data = core_slab_take(c, bytes);
     if (data == NULL) {
         return ERR_RPC_TOO_MANY_REQUESTS;
     }
-    wire_internal_encode(&req, data);
+    wire_internal_encode(req, data);
     r->entry = slice_make(data, bytes);
     r->entry_owner = rcbuf_ref(c->slab);
     return 0;
@@ -106,10 +94,12 @@ void core_propose_made(struct core *c, struct core_request *r)
 
 void core_propose(struct core *c, struct core_request *r)
 {
-    r->id = core_next_id(c);
-    int err = admit(c, r, entry_bytes(r));
+    r->id = core_new_id(c);
+    const struct wire_internal req = {.id = r->id, .which = r->which, .body = r->body};
+    size_t bytes = wire_internal_size(&req);
+    int err = admit(c, r, bytes);
     if (err == 0) {
-        err = entry_make(c, r);
+        err = entry_make(c, r, &req, bytes);
     }
     if (err != 0) {
         propose_end(c, r, err);

@@ -21,7 +21,7 @@ void core_read(struct core *c, struct core_request *r)
         return;
     }
     if (!c->is_round_open && !c->is_round_refused) {
-        c->round = core_next_id(c);
+        c->round = core_new_id(c);
         c->is_round_open = true;
     }
     r->stage = CORE_STAGE_ROUND;
@@ -47,7 +47,7 @@ void core_reads_ask(struct core *c)
 
 static void ask_again(struct core *c)
 {
-    c->round = core_next_id(c);
+    c->round = core_new_id(c);
     c->is_round_open = true;
     c->is_round_refused = false;
 }

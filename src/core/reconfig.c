@@ -172,7 +172,7 @@ static void propose(struct core *c, struct core_request *r)
     int err = may(c, r);
     if (err == 0) {
         r->deadline_ms = UINT64_MAX; /* as in etcd: only the client gives up */
-        r->id = core_next_id(c);
+        r->id = core_new_id(c);
         err = entry_make(c, r);
     }
     if (err != 0) {
