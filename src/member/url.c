@@ -302,6 +302,24 @@ struct slice url_address(const char *url)
     return at < s.len ? slice_skip(s, at + 1) : s;
 }
 
+bool url_is_unix(const char *url)
+{
+    enum url_scheme s = url_scheme_of(url);
+    return s == URL_UNIX || s == URL_UNIXS;
+}
+
+bool url_is_secure(const char *url)
+{
+    enum url_scheme s = url_scheme_of(url);
+    return s == URL_HTTPS || s == URL_UNIXS;
+}
+
+void url_net_address(const char *url, struct buf *out)
+{
+    buf_append_cstr(out, url_is_unix(url) ? "unix:" : "");
+    buf_append_slice(out, url_address(url));
+}
+
 /* ---- comparison ---- */
 
 /* localhost and sockets keep their names. */
@@ -311,7 +329,7 @@ static int resolve_one(const char *url, const struct url_resolver *resolver, str
     struct slice addr = url_address(url);
     enum url_scheme scheme = url_scheme_of(url);
     bool is_local = slice_equal(head(addr, find_last(addr, ':')), SLICE_LIT("localhost"));
-    if (resolver == NULL || scheme == URL_UNIX || scheme == URL_UNIXS || is_local) {
+    if (resolver == NULL || url_is_unix(url) || is_local) {
         strs_add(out, slice_cstr(url));
         return 0;
     }

@@ -22,6 +22,10 @@ MUST_USE int urls_parse_list(const char *text, struct strs *out, struct buf *err
 /* Of a checked URL: scheme and what stands behind "://" up to a query. */
 enum url_scheme url_scheme_of(const char *url);
 struct slice url_address(const char *url);
+bool url_is_unix(const char *url);   /* unix, unixs */
+bool url_is_secure(const char *url); /* https, unixs */
+/* The address as env/net takes it, appended: "host:port", "unix:/path". */
+void url_net_address(const char *url, struct buf *out);
 
 /* Names to addresses, where that is possible: "host:port" -> "ip:port" appended to *out, or an
  * error and the reason there.  NULL: compare the text. */

@@ -122,19 +122,8 @@ static void request(struct peer_ask *a)
 
 static int attempt(struct peer_ask *a)
 {
-    struct peer_dial dial;
-    peer_dial_from_url(a->urls.items[a->url], &dial);
-    struct rpc_http_client_options o = {
-        .env = a->q.env,
-        .addr = dial.addr,
-        .tls = dial.is_tls ? a->q.tls : NULL,
-        .connect_timeout_ms = a->q.url_timeout_ms,
-        .events = &events,
-        .arg = a,
-    };
-    int err =
-        dial.is_tls && a->q.tls == NULL ? ERR_UNSUPPORTED : rpc_http_client_open(&o, &a->client);
-    mem_free(dial.addr);
+    int err = peer_url_open(a->q.env, a->q.tls, a->urls.items[a->url], a->q.url_timeout_ms, &events,
+                            a, &a->client);
     if (err != 0) {
         a->client = NULL;
         return err;

@@ -184,12 +184,10 @@ void peer_deactivate(struct peer *p, const char *action, int err);
 void peer_url_rotate(struct peer *p);
 void peer_version_heard(struct peer *p, struct slice text);
 
-struct peer_dial {
-    char *addr; /* freed by the caller */
-    bool is_tls;
-};
-/* Of a checked URL. */
-void peer_dial_from_url(const char *url, struct peer_dial *out);
+/* A client connection to a checked URL; tls as peer_config's. */
+MUST_USE int peer_url_open(struct env *env, const struct rpc_tls_factory *tls, const char *url,
+                           uint64_t timeout_ms, const struct rpc_http_client_events *events,
+                           void *arg, struct rpc_http_client **out);
 /* A client connection to the URL in use. */
 MUST_USE int peer_client_open(struct peer *p, const struct rpc_http_client_events *events,
                               void *arg, struct rpc_http_client **out);

@@ -125,17 +125,27 @@ void peer_url_rotate(struct peer *p)
     p->url = p->urls.count == 0 ? 0 : (p->url + 1) % p->urls.count;
 }
 
-void peer_dial_from_url(const char *url, struct peer_dial *out)
+int peer_url_open(struct env *env, const struct rpc_tls_factory *tls, const char *url,
+                  uint64_t timeout_ms, const struct rpc_http_client_events *events, void *arg,
+                  struct rpc_http_client **out)
 {
-    enum url_scheme scheme = url_scheme_of(url);
-    struct slice address = url_address(url);
-    bool is_unix = scheme == URL_UNIX || scheme == URL_UNIXS;
+    bool is_tls = url_is_secure(url);
+    if (is_tls && tls == NULL) {
+        return ERR_UNSUPPORTED;
+    }
     struct buf addr = BUF_INIT;
-    buf_append_cstr(&addr, is_unix ? "unix:" : "");
-    buf_append_slice(&addr, address);
-    out->addr = mem_strdup(buf_cstr(&addr));
-    out->is_tls = scheme == URL_HTTPS || scheme == URL_UNIXS;
+    url_net_address(url, &addr);
+    struct rpc_http_client_options o = {
+        .env = env,
+        .addr = buf_cstr(&addr),
+        .tls = is_tls ? tls : NULL,
+        .connect_timeout_ms = timeout_ms,
+        .events = events,
+        .arg = arg,
+    };
+    int err = rpc_http_client_open(&o, out);
     buf_deinit(&addr);
+    return err;
 }
 
 int peer_client_open(struct peer *p, const struct rpc_http_client_events *events, void *arg,
@@ -145,19 +155,8 @@ int peer_client_open(struct peer *p, const struct rpc_http_client_events *events
     if (p->urls.count == 0) {
         return ERR_NOT_FOUND;
     }
-    struct peer_dial dial;
-    peer_dial_from_url(p->urls.items[p->url % p->urls.count], &dial);
-    struct rpc_http_client_options o = {
-        .env = t->env,
-        .addr = dial.addr,
-        .tls = dial.is_tls ? t->tls : NULL,
-        .connect_timeout_ms = t->dial_timeout_ms,
-        .events = events,
-        .arg = arg,
-    };
-    int err = dial.is_tls && t->tls == NULL ? ERR_UNSUPPORTED : rpc_http_client_open(&o, out);
-    mem_free(dial.addr);
-    return err;
+    return peer_url_open(t->env, t->tls, p->urls.items[p->url % p->urls.count], t->dial_timeout_ms,
+                         events, arg, out);
 }
 
 size_t peer_request_headers(const struct peer *p, struct h1_header out[PEER_HEADERS_MAX])

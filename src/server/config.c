@@ -41,12 +41,6 @@ static bool is_ip_text(const char *host)
     return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 }
 
-static bool is_unix(const char *url)
-{
-    enum url_scheme s = url_scheme_of(url);
-    return s == URL_UNIX || s == URL_UNIXS;
-}
-
 static int list_of(const struct flags *f, enum flag_id id, struct strs *out, struct buf *error)
 {
     return flag_text(f, id)[0] == 0 ? 0 : urls_parse_list(flag_text(f, id), out, error);
@@ -59,7 +53,7 @@ static int check_listen(const struct flags *f, enum flag_id id, struct buf *erro
     for (size_t i = 0; err == 0 && i < urls.count; i++) {
         struct buf host = BUF_INIT, port = BUF_INIT;
         split_address(url_address(urls.items[i]), &host, &port);
-        if (!is_unix(urls.items[i]) && strcmp(buf_cstr(&host), "localhost") != 0 &&
+        if (!url_is_unix(urls.items[i]) && strcmp(buf_cstr(&host), "localhost") != 0 &&
             !is_ip_text(buf_cstr(&host))) {
             buf_printf(error, "expected IP in URL for binding (%s)", urls.items[i]);
             err = ERR_INVALID;
@@ -79,7 +73,7 @@ static int check_advertised(const struct flags *f, enum flag_id id, const char *
     for (size_t i = 0; err == 0 && i < urls.count; i++) {
         struct buf host = BUF_INIT, port = BUF_INIT;
         split_address(url_address(urls.items[i]), &host, &port);
-        if (!is_unix(urls.items[i]) && host.len == 0) {
+        if (!url_is_unix(urls.items[i]) && host.len == 0) {
             buf_printf(error, "--%s \"%s\" must be %s (unexpected empty host (%s))",
                        flag_spec(id)->name, flag_text(f, id), form, urls.items[i]);
             err = ERR_INVALID;
@@ -384,12 +378,6 @@ int config_check(const struct flags *f, struct buf *error)
 
 /* ---- the checks of step 2 ---- */
 
-static bool is_secure(const char *url)
-{
-    enum url_scheme s = url_scheme_of(url);
-    return s == URL_HTTPS || s == URL_UNIXS;
-}
-
 int config_check_listeners(const struct config *c, struct buf *error)
 {
     for (size_t i = 0; i < c->listen_client_http.count; i++) {
@@ -426,7 +414,7 @@ int config_check_cluster(const struct config *c, bool is_initialized, struct buf
     }
     int err = check_retention(c->flags, &retention, error);
     for (size_t i = 0; err == 0 && i < c->listen_metrics.count; i++) {
-        if (is_secure(c->listen_metrics.items[i]) && c->server.metrics_tls == NULL) {
+        if (url_is_secure(c->listen_metrics.items[i]) && c->server.metrics_tls == NULL) {
             buf_append_cstr(error, "client TLS key/cert (--cert-file, --key-file) must be provided "
                                    "for metrics secure url");
             err = ERR_INVALID;

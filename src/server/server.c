@@ -11,17 +11,6 @@
 
 /* ---- listeners ---- */
 
-/* "127.0.0.1:2379" or "unix:/path" of a checked URL. */
-static const char *listen_address(const char *url, struct buf *out)
-{
-    enum url_scheme scheme = url_scheme_of(url);
-    if (scheme == URL_UNIX || scheme == URL_UNIXS) {
-        buf_append_cstr(out, "unix:");
-    }
-    buf_append_slice(out, url_address(url));
-    return buf_cstr(out);
-}
-
 static int listen_error(int err, const char *addr, char *text)
 {
     bool is_unix = strncmp(addr, "unix:", 5) == 0;
@@ -41,7 +30,8 @@ static int listen_one(const struct listening *l, const char *url,
                       const struct rpc_listen_options *lo, char *text)
 {
     struct buf addr = BUF_INIT;
-    const char *a = listen_address(url, &addr);
+    url_net_address(url, &addr);
+    const char *a = buf_cstr(&addr);
     int err = rpc_server_listen(l->rpc, a, lo, &l->items[*l->count]);
     if (err == 0) {
         ++*l->count;
@@ -75,8 +65,7 @@ static struct url_mix mix_of(const struct server_urls *urls, size_t at)
 {
     struct url_mix mix = {.is_first = true};
     for (size_t i = 0; i < urls->count; i++) {
-        enum url_scheme scheme = url_scheme_of(urls->items[i]);
-        bool is_tls = scheme == URL_HTTPS || scheme == URL_UNIXS;
+        bool is_tls = url_is_secure(urls->items[i]);
         if (slice_equal(url_address(urls->items[i]), url_address(urls->items[at]))) {
             mix.has_plain |= !is_tls;
             mix.has_tls |= is_tls;
@@ -97,7 +86,8 @@ static int bind_urls(struct env *env, const struct server_config *config,
         if (!mix_of(urls, i).is_first) {
             continue;
         }
-        const char *a = listen_address(urls->items[i], &addr);
+        url_net_address(urls->items[i], &addr);
+        const char *a = buf_cstr(&addr);
         err = env->net->ops->listen(env->net, a, &lo, refuse_conn, NULL, &out[i]);
         if (err != 0) {
             err = listen_error(err, a, text);

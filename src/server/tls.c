@@ -12,16 +12,10 @@ enum { CONTEXT_CLIENT, CONTEXT_PEER, CONTEXT_DIAL };
 
 /* ---- flags ---- */
 
-static bool is_secure(const char *url)
-{
-    enum url_scheme s = url_scheme_of(url);
-    return s == URL_HTTPS || s == URL_UNIXS;
-}
-
 static const char *first_secure(const struct strs *urls)
 {
     for (size_t i = 0; i < urls->count; i++) {
-        if (is_secure(urls->items[i])) {
+        if (url_is_secure(urls->items[i])) {
             return urls->items[i];
         }
     }
