@@ -65,6 +65,7 @@ static void answer(struct peer_request *r, int status, const char *type, bool ha
 {
     struct rpc_http_req *req = r->req;
     if (req != NULL) {
+        ensure(r->transport != NULL); /* a stop lets go of both */
         struct rpc_http_header headers[2];
         size_t n = 0;
         if (type != NULL) {
