@@ -285,8 +285,7 @@ void mvcc_plan_chunk(struct mvcc_plan *plan, uint64_t max_request_bytes, struct 
 enum { MVCC_TRAILER_MAX = 16 };
 size_t mvcc_plan_trailer(const struct mvcc_plan *plan, uint8_t out[MVCC_TRAILER_MAX]);
 
-/* What RangeStream reads differently: the sort target is ignored, a negative revision or limit is
- * 0. */
+/* What RangeStream reads differently: a negative revision or limit is 0. */
 void mvcc_range_stream_normalize(struct wire_range_req *req);
 
 /* Key and sort options; stream: RangeStream's additional rules. Pure. */

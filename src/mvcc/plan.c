@@ -64,8 +64,6 @@ int mvcc_delete_validate(const struct wire_delete_req *req)
 
 void mvcc_range_stream_normalize(struct wire_range_req *req)
 {
-    req->sort_target = WIRE_SORT_KEY;
-    req->sort_order = WIRE_SORT_NONE;
     req->revision = req->revision < 0 ? 0 : req->revision;
     req->limit = req->limit < 0 ? 0 : req->limit;
 }

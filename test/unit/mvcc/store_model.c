@@ -413,7 +413,7 @@ static void slice_append(struct world *w, struct mvcc_plan *plan, struct buf *ou
     mvcc_slice_destroy(slice);
 }
 
-static int plan_ready(struct world *w, const struct wire_range_req *req, struct mvcc_plan *plan)
+int world_plan(struct world *w, const struct wire_range_req *req, struct mvcc_plan *plan)
 {
     int err = mvcc_plan_begin(w->store, req, plan);
     if (err != 0) {
@@ -435,7 +435,7 @@ static int plan_ready(struct world *w, const struct wire_range_req *req, struct 
 int world_range(struct world *w, const struct wire_range_req *req, size_t sink_max, struct buf *out)
 {
     struct mvcc_plan plan;
-    int err = plan_ready(w, req, &plan);
+    int err = world_plan(w, req, &plan);
     if (err != 0) {
         return err;
     }

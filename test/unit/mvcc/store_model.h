@@ -83,6 +83,8 @@ struct mvcc_hash_value world_hash(struct world *w, int64_t rev);
 void world_check(struct world *w);
 /* A new store from the records, in place of the old one. */
 void world_restart(struct world *w);
+/* A plan of it, built and sorted, its values brought. */
+int world_plan(struct world *w, const struct wire_range_req *req, struct mvcc_plan *plan);
 /* The whole body of a range, cold pieces through slices. */
 int world_range(struct world *w, const struct wire_range_req *req, size_t sink_max,
                 struct buf *out);
