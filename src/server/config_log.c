@@ -147,7 +147,7 @@ static void append_rest(struct buf *out, const struct flags *f)
     append_flag(out, f, "discovery-user", FLAG_ID_DISCOVERY_USER);
     append_flag(out, f, "downgrade-check-interval", FLAG_ID_DOWNGRADE_CHECK_TIME);
     append_flag(out, f, "max-learners", FLAG_ID_MAX_LEARNERS);
-    append_flag(out, f, "v2-deprecation", FLAG_ID_V2_DEPRECATION);
+    append_text(out, "v2-deprecation", "write-only"); /* whatever the flag says, as etcd 3.7 */
 }
 
 /* All fields at once: they are text of our own, in etcd's order. */
