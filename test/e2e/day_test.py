@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 """The day everything is lost, as the first user described it: three members over TLS with client
 certificates and a service user, a snapshot under load, all data gone, restore on each, start, the keys are
-there.  With Debian's etcdctl 3.4, with cairnctl, with cairnutl."""
+there.  With Debian's etcdctl 3.4, with cairnctl, with cairnutl; and with the fence for clients that watch, restored
+by cairnutl and, where CAIRN_REFERENCE names one, by etcdutl 3.6."""
+import os
 import pathlib
 import shutil
 import sys
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'lib'))
-from cairn_test import main  # noqa: E402
+from cairn_test import Skip, main  # noqa: E402
 from cluster import Cluster, chown, service_user  # noqa: E402
+from watch_stream import WatchStream, short  # noqa: E402
 
 KEYS = 10_000
+BUMP = 1_000_000
 
 
 def fill(c, ctl, count=KEYS):
@@ -116,6 +120,82 @@ def test_day_cairnctl(t):
 
 def test_day_cairnutl(t):
     day(t, 'cairnctl', 'cairnutl')
+
+
+def open_watch(c, m, key, rev):
+    w = WatchStream(m.client_port, tls=c.certs)
+    w.create(key, key + b'\xff', rev=rev)
+    assert w.read().created
+    return w
+
+
+def lose_and_restore(c, tool, snapshot, *flags):
+    for m in c.members:
+        m.kill()
+        shutil.rmtree(m.data_dir)
+        c.t.run([str(tool), 'snapshot', 'restore', snapshot, '--name', m.name,
+                 '--initial-cluster', c.initial_cluster(), '--initial-cluster-token', 'again',
+                 '--initial-advertise-peer-urls', m.peer_url, '--data-dir', str(m.data_dir), *flags])
+    c.token = 'again'
+    c.start()
+
+
+def fence(t, tool):
+    """A client that caches by revision: what it saw after the snapshot was taken is gone, and the restored cluster
+    would hand out the same revisions anew.  It has to be told."""
+    c = Cluster(t, is_tls=True)
+    c.start()
+    fill(c, 'cairnctl', count=300)
+    snapshot = str(t.dir / 'backup.db')
+    c.ctl('snapshot', 'save', snapshot, members=[c.members[0]])
+    saved = c.json('get', 'x')['header']['revision']
+    w = open_watch(c, c.members[1], b'/registry/', saved + 1)
+    for i in range(5):
+        c.ctl('put', '/registry/lost', str(i))
+    seen = 0
+    while seen < saved + 5:
+        seen = w.read().events[-1]['kv']['mod']
+    w.close()
+
+    lose_and_restore(c, tool, snapshot, '--bump-revision', str(BUMP), '--mark-compacted')
+    after = c.json('get', '/registry/pods/', '--prefix', '--keys-only')
+    assert after['header']['revision'] == saved + BUMP and after['count'] == 300, after['header']
+    for m in c.members:
+        # Resuming where it was: an end that names the fence, on every member.
+        for rev in (2, seen + 1, saved + BUMP - 1):
+            w = open_watch(c, m, b'/registry/', rev)
+            end = w.read()
+            assert end.canceled and end.compacted == saved + BUMP and not end.events, (m.name, rev, end)
+            w.close()
+    # Listing again and watching from there goes on, and no revision that was ever seen comes back.
+    w = open_watch(c, c.members[2], b'/registry/', after['header']['revision'] + 1)
+    c.ctl('put', '/registry/new', '1')
+    events = w.read().events
+    assert [short(e) for e in events] == [f'PUT /registry/new=1@{saved + BUMP + 1}'], events
+    w.close()
+    _, err, rc = c.ctl('get', '/registry/new', f'--rev={seen}', ok=False)
+    assert rc != 0 and 'required revision has been compacted' in err, err
+    c.assert_equal()
+    # The fence is in the files, not in the memory of the first start.
+    for m in c.members:
+        m.stop()
+    c.start()
+    w = open_watch(c, c.members[0], b'/registry/', seen + 1)
+    end = w.read()
+    assert end.canceled and end.compacted == saved + BUMP, end
+    w.close()
+    c.assert_equal()
+
+
+def test_fence_cairnutl(t):
+    fence(t, t.bin('cairnutl'))
+
+
+def test_fence_etcdutl(t):
+    given = os.environ.get('CAIRN_REFERENCE')
+    if not given:
+        raise Skip('CAIRN_REFERENCE names no etcdutl 3.6')
+    fence(t, pathlib.Path(given) / 'etcd-3.6/bin/etcdutl')
 
 
 def test_old_members_stay_out(t):

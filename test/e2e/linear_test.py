@@ -12,11 +12,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'lib'))
 import failover  # noqa: E402
 import history  # noqa: E402
 import linear  # noqa: E402
+import network  # noqa: E402
 from cairn_test import main  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from history import Op  # noqa: E402
 from nemesis import Nemesis  # noqa: E402
-from network import network_of  # noqa: E402
 
 SETTINGS = {'rounds': 1, 'secs': 10, 'seed': 1}
 
@@ -96,16 +96,16 @@ def planted(ops, what):
 
 # ---- the cluster ----
 
-def one_round(t, seed):
+def one_round(t, seed, is_tls):
     rng = random.Random(seed)
     with contextlib.ExitStack() as stack:
         # Every other time members that come back need a snapshot.
         args = ['--snapshot-count=200', '--snapshot-catchup-entries=50'] if seed % 2 == 0 else []
-        c = Cluster(t, args=args)
+        c = Cluster(t, is_tls=is_tls, args=args, names=network.names())
         c.token = f'linear{seed}'
         for m in c.members:
             m.data_dir = t.dir / f'{m.name}-{seed}.etcd'
-        nemesis = Nemesis(c, network_of(c, stack), rng)
+        nemesis = Nemesis(c, network.network_of(c, stack), rng)
         c.start()
         clients = history.Clients(c, ['mix', f'r{seed}/', 6, 3, seed], timeout_ms=2000)
         nemesis.run(SETTINGS['secs'])
@@ -115,7 +115,7 @@ def one_round(t, seed):
         c.assert_equal()
         failover.check_logs(c)
     known = sum(o.outcome != 'unknown' for o in ops)
-    print(f'seed {seed}: {len(ops)} operations, {len(ops) - known} without an answer, '
+    print(f'seed {seed}{" tls" if is_tls else ""}: {len(ops)} operations, {len(ops) - known} without an answer, '
           f'{snapshots} snapshots; faults: {", ".join(f"{f} {m}" for _, f, m in nemesis.told)}', flush=True)
     assert known > 100, f'{known} answers of {len(ops)}'
     history.check_revisions(ops)
@@ -124,14 +124,22 @@ def one_round(t, seed):
     return ops
 
 
-def test_histories_are_linear(t):
+def histories(t, is_tls):
     ops = []
     for i in range(SETTINGS['rounds']):
-        ops = one_round(t, SETTINGS['seed'] + i)
+        ops = one_round(t, SETTINGS['seed'] + i, is_tls)
     # The checker would have seen it in a history of this size.
     for what in ('stale', 'lost', 'doubled'):
         faulty = planted(ops, what)
         assert faulty is not None and linear.check(faulty) is not None, f'a planted fault was not seen: {what}'
+
+
+def test_histories_are_linear(t):
+    histories(t, is_tls=False)
+
+
+def test_histories_are_linear_over_tls(t):
+    histories(t, is_tls=True)
 
 
 def take_settings():

@@ -175,8 +175,13 @@ class Test:
             if p.poll() is None:
                 p.kill()
                 p.wait(HANG_S)
-        if not keep:
+        if not keep and not self.mounts():
             shutil.rmtree(self.dir, ignore_errors=True)
+
+    def mounts(self):
+        """What is still mounted below the folder: removing it would remove what is mounted."""
+        with open('/proc/self/mounts') as f:
+            return [line.split()[1] for line in f if line.split()[1].startswith(f'{self.dir}/')]
 
 
 def main(scope):

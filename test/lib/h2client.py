@@ -15,14 +15,23 @@ def field(number, value):
     return number_varint(number << 3 | 2) + number_varint(len(value)) + value
 
 
+def tls_context(certs=None):
+    """Trusts everybody; certs: a folder of tools/certs.sh whose client certificate is shown."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(['h2'])
+    if certs is not None:
+        context.load_cert_chain(certs / 'client.crt', certs / 'client.key')
+    return context
+
+
 class Client:
+    """tls: True, or the folder of the certificates to be shown."""
+
     def __init__(self, port, window=65535, timeout=30, tls=False):
         self.sock = socket.create_connection(('127.0.0.1', port), timeout=timeout)
         if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            context.set_alpn_protocols(['h2'])
-            self.sock = context.wrap_socket(self.sock)
+            self.sock = tls_context(None if tls is True else tls).wrap_socket(self.sock)
         self.next_id = 1
         self.buffer = b''
         self.data_bytes = {}   # stream -> bytes of DATA

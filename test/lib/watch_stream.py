@@ -77,8 +77,8 @@ class Response:
 
 
 class WatchStream:
-    def __init__(self, port, window=1 << 20, headers=()):
-        self.client = Client(port, window=window)
+    def __init__(self, port, window=1 << 20, headers=(), tls=False):
+        self.client = Client(port, window=window, tls=tls)
         self.stream = self.client.call('/etcdserverpb.Watch/Watch', headers=headers)
         self.bytes = b''
 
