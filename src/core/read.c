@@ -74,7 +74,8 @@ void core_reads_leader_changed(struct core *c)
     }
 }
 
-/* Committed, also when it is not durable here yet: a follower may have applied it and told a client. */
+/* Committed, also when it is not durable here yet: a follower may have applied it and told a
+ * client. */
 void core_catch_up(struct core *c, struct core_request *r)
 {
     struct raft_status st;

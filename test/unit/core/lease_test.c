@@ -298,8 +298,8 @@ static void checkpoints_survive_the_leader(void **state)
     cf_check_equal(&f);
 }
 
-/* Both followers have it durable and the client was told so; the leader's own disk is behind.  What is
- * asked of the leader now must see it. */
+/* Both followers have it durable and the client was told so; the leader's own disk is behind.  What
+ * is asked of the leader now must see it. */
 static void a_leader_behind_its_followers_waits(void **state)
 {
     (void)state;
