@@ -53,7 +53,7 @@ class Watch:
 
     def __init__(self, number, key, end, rev, ports, path):
         self.number, self.key, self.end, self.ports, self.at = number, key, end, ports, number
-        self.next_rev, self.bookmark, self.told = rev, 0, 0
+        self.next_rev, self.bookmark, self.told = rev, 0, rev - 1
         self.out = open(path, 'w')
         self.client, self.stream, self.asked = None, None, 0.0
         self.counts = {'events': 0, 'bookmarks': 0, 'progress': 0, 'reconnects': -1, 'no leader': 0}
@@ -119,44 +119,48 @@ class Watch:
 def run(watches, pipe):
     """A process: sends the counts at its end, or why there are none."""
     try:
-        pipe.send(follow(watches, pipe))
+        pipe.send(Follower(watches, pipe).run())
     except Exception:
         pipe.send(traceback.format_exc())
+        pipe.recv()
 
 
-def follow(watches, pipe):
-    """Until every watch was told everything up to the revision that the pipe names."""
-    sel = selectors.DefaultSelector()
-    sel.register(pipe, selectors.EVENT_READ, None)
-    made, last, done = [Watch(*w) for w in watches], None, set()
+class Follower:
+    """Watches of one process.  The pipe names a revision: answered with True when all of them were told everything
+    up to it; or None: the end."""
 
-    def lose(w):
-        if w.client is not None:
-            sel.unregister(w.client.sock)
-        w.drop()
+    def __init__(self, watches, pipe):
+        self.pipe, self.made = pipe, [Watch(*w) for w in watches]
+        self.wanted, self.is_over = None, False
+        self.sel = selectors.DefaultSelector()
+        self.sel.register(pipe, selectors.EVENT_READ, None)
 
-    while last is None or len(done) < len(made):
-        for w in made:
-            if w.client is None and w.connect():
-                sel.register(w.client.sock, selectors.EVENT_READ, w)
-        for key, _ in sel.select(0.05):
-            if key.data is None:
-                last = pipe.recv()
-                sel.unregister(pipe)
-                continue
-            try:
-                key.data.read()
-            except Gone:
-                lose(key.data)
-        for w in made:
-            try:
-                w.ask()
-            except Gone:
-                lose(w)
-            if last is not None and w.told >= last and w.number not in done:
-                done.add(w.number)
-                w.out.close()
-    return [w.counts for w in made]
+    def run(self):
+        while not self.is_over:
+            for w in self.made:
+                if w.client is None and w.connect():
+                    self.sel.register(w.client.sock, selectors.EVENT_READ, w)
+            for key, _ in self.sel.select(0.05):
+                if key.data is None:
+                    self.wanted = self.pipe.recv()
+                    self.is_over = self.wanted is None
+                else:
+                    self.tried(key.data, Watch.read)
+            for w in self.made:
+                self.tried(w, Watch.ask)
+            if self.wanted is not None and all(w.told >= self.wanted for w in self.made):
+                self.wanted = None
+                self.pipe.send(True)
+        for w in self.made:
+            w.out.close()
+        return [w.counts for w in self.made]
+
+    def tried(self, w, fn):
+        try:
+            fn(w)
+        except Gone:
+            self.sel.unregister(w.client.sock)
+            w.drop()
 
 
 class Watches:
@@ -178,18 +182,28 @@ class Watches:
         p.start()
         self.groups.append((p, ours))
 
-    def finish(self, rev):
-        """Counts of all of them together, once all have been told everything up to rev."""
-        total = {}
+    def ask(self, what):
+        """The answer of each process."""
         for _, pipe in self.groups:
-            pipe.send(rev)
-        for p, pipe in self.groups:
-            assert pipe.poll(HANG_S * 5), 'watches do not end'
-            told = pipe.recv()
-            assert not isinstance(told, str), told
-            for counts in told:
-                for k, v in counts.items():
-                    total[k] = total.get(k, 0) + v
+            pipe.send(what)
+        answers = []
+        for _, pipe in self.groups:
+            assert pipe.poll(HANG_S * 5), 'watches do not get there'
+            answers.append(pipe.recv())
+            assert not isinstance(answers[-1], str), answers[-1]
+        return answers
+
+    def wait(self, rev):
+        """Until all have been told everything up to it."""
+        self.ask(rev)
+
+    def finish(self):
+        """Counts of all of them together."""
+        total = {}
+        for counts in (c for group in self.ask(None) for c in group):
+            for k, v in counts.items():
+                total[k] = total.get(k, 0) + v
+        for p, _ in self.groups:
             p.join()
         return total
 
