@@ -66,7 +66,7 @@ class Cluster1:
 
     def watch(self, *specs):
         """At least as many as the run's size asks for, the same ones again and again."""
-        count = max(len(specs), WATCHES // 3)
+        count = max(len(specs), -(-WATCHES // 3))
         self.watches.start([specs[i % len(specs)] for i in range(count)], self.ports)
 
     # ---- rows of 7.4 ----
