@@ -101,7 +101,8 @@ type watch struct {
 	request  *pb.WatchCreateRequest
 	from     int64 // first revision
 	isDead   bool  // compacted
-	isProven bool  // known to be synced on both
+	isMade   [2]bool
+	isProven bool // known to be synced on both
 	told     [2]told
 	want     []*mvccpb.Event
 	learnt   int // of the history
@@ -191,6 +192,9 @@ func (s *pairStream) sortProgress(server int, m *pb.WatchResponse) error {
 	s.asked[server]--
 	p := progress{rev: m.Header.Revision, counts: map[int64]int{}}
 	for id, w := range s.watches {
+		if !w.isMade[server] {
+			continue
+		}
 		p.counts[id] = len(w.told[server].events)
 	}
 	s.progress[server] = append(s.progress[server], p)
