@@ -124,12 +124,13 @@ bool load_conn_may_send(const struct load_conn *c, size_t bytes)
     return c->send_window >= (int64_t)bytes + 5;
 }
 
-void load_conn_send(struct load_conn *c, struct load_slot *s, unsigned path, struct slice message)
+static void put_request_head(struct load_conn *c, struct load_slot *s, unsigned path)
 {
-    ensure(s->stream == 0 && message.len <= LOAD_REQUEST_BYTES_MAX);
+    ensure(s->stream == 0);
     s->stream = c->next_stream;
     s->reply_bytes = 0;
     s->is_ok = false;
+    s->is_open = false;
     s->path = path;
     c->next_stream += 2;
     size_t head = c->out.len;
@@ -137,12 +138,36 @@ void load_conn_send(struct load_conn *c, struct load_slot *s, unsigned path, str
     put_fields(c, path);
     size_t fields = c->out.len - head - FRAME_HEAD;
     store_be32(c->out.data + head, (uint32_t)fields << 8 | FRAME_HEADERS);
-    (void)frame_head(&c->out, message.len + 5, FRAME_DATA, FLAG_END_STREAM, s->stream);
+}
+
+static void put_message(struct load_conn *c, const struct load_slot *s, uint8_t flags,
+                        struct slice message)
+{
+    ensure(message.len <= LOAD_REQUEST_BYTES_MAX);
+    (void)frame_head(&c->out, message.len + 5, FRAME_DATA, flags, s->stream);
     uint8_t *p = buf_extend(&c->out, 5);
     p[0] = 0;
     store_be32(p + 1, (uint32_t)message.len);
     buf_append_slice(&c->out, message);
     c->send_window -= (int64_t)message.len + 5;
+}
+
+void load_conn_send(struct load_conn *c, struct load_slot *s, unsigned path, struct slice message)
+{
+    put_request_head(c, s, path);
+    put_message(c, s, FLAG_END_STREAM, message);
+}
+
+void load_conn_open_stream(struct load_conn *c, struct load_slot *s, unsigned path)
+{
+    put_request_head(c, s, path);
+    s->is_open = true;
+}
+
+void load_conn_send_more(struct load_conn *c, struct load_slot *s, struct slice message)
+{
+    ensure(s->is_open);
+    put_message(c, s, 0, message);
 }
 
 /* -1 with EAGAIN as the socket's own calls; 0 of a read: the end. */
@@ -191,9 +216,9 @@ bool load_conn_flush(struct load_conn *c)
     return true;
 }
 
-static void put_window(struct load_conn *c, uint32_t bytes)
+static void put_window(struct load_conn *c, uint32_t stream, uint32_t bytes)
 {
-    (void)frame_head(&c->out, 4, FRAME_WINDOW, 0, 0);
+    (void)frame_head(&c->out, 4, FRAME_WINDOW, 0, stream);
     store_be32(buf_extend(&c->out, 4), bytes);
 }
 
@@ -273,7 +298,16 @@ static void take_stream_frame(struct load_conn *c, uint8_t type, uint8_t flags, 
     struct load_slot *s = slot_of(c, stream);
     if (type == FRAME_DATA) {
         c->unacked += body.len;
-        take_data(s, body);
+        if (s->is_open) {
+            c->on_data(c, s, body);
+            s->unacked += body.len;
+            if (s->unacked > WINDOW_BYTES / 2) {
+                put_window(c, s->stream, (uint32_t)s->unacked);
+                s->unacked = 0;
+            }
+        } else {
+            take_data(s, body);
+        }
     } else {
         take_fields(c, s, body);
     }
@@ -345,7 +379,7 @@ void load_conn_read(struct load_conn *c)
     while (read_once(c) && c->ssl != NULL) {
     }
     if (c->unacked > WINDOW_BYTES / 2) {
-        put_window(c, (uint32_t)c->unacked);
+        put_window(c, 0, (uint32_t)c->unacked);
         c->unacked = 0;
     }
 }
@@ -403,7 +437,7 @@ static void put_preface(struct load_conn *c)
     uint8_t *p = buf_extend(&c->out, 6);
     store_be16(p, SETTING_WINDOW);
     store_be32(p + 2, WINDOW_BYTES);
-    put_window(c, WINDOW_BYTES - WINDOW_DEFAULT);
+    put_window(c, 0, WINDOW_BYTES - WINDOW_DEFAULT);
 }
 
 void load_conn_open(struct load_conn *c, const char *endpoint, SSL_CTX *tls, unsigned slot_count,

@@ -33,11 +33,13 @@ struct load_slot {
     uint32_t number; /* of the slot, over all connections */
     uint64_t sent_ns;
     size_t reply_bytes; /* gRPC frame included */
+    size_t unacked;     /* of an open stream, since the last window update */
     uint8_t head[LOAD_REPLY_HEAD_BYTES];
     unsigned path; /* of its request */
     unsigned kind; /* the owner's */
     uint64_t note; /* the owner's */
     bool is_ok;    /* grpc-status 0 was seen */
+    bool is_open;  /* by load_conn_open_stream */
 };
 
 struct load_conn {
@@ -47,6 +49,8 @@ struct load_conn {
     const char *const *paths;
     /* The answer is complete.  Called while input is read; it may start the next request. */
     void (*on_reply)(struct load_conn *c, struct load_slot *s);
+    /* Bytes of a stream that was opened by load_conn_open_stream; NULL: none is. */
+    void (*on_data)(struct load_conn *c, struct load_slot *s, struct slice data);
     void *arg;
     struct load_slot *slots;
     unsigned slot_count;
@@ -71,6 +75,10 @@ void load_conn_open(struct load_conn *c, const char *endpoint, SSL_CTX *tls, uns
 void load_conn_close(struct load_conn *c);
 /* Queues a request on an idle slot; message without the gRPC frame. */
 void load_conn_send(struct load_conn *c, struct load_slot *s, unsigned path, struct slice message);
+/* A stream that stays open on an idle slot, and what is sent on it.  The stream's own window is not
+ * kept: at most 32 KiB may be sent that the server has not answered. */
+void load_conn_open_stream(struct load_conn *c, struct load_slot *s, unsigned path);
+void load_conn_send_more(struct load_conn *c, struct load_slot *s, struct slice message);
 /* True while the server's window for the connection lets one more request of this size out. */
 bool load_conn_may_send(const struct load_conn *c, size_t bytes);
 /* What is queued goes to the kernel; true when all of it went. */

@@ -49,6 +49,7 @@ func mask(m proto.Message) {
 	case *pb.StatusResponse:
 		maskStatus(r)
 	}
+	maskLease(m)
 }
 
 func alarmLess(a, b *pb.AlarmMember) bool {

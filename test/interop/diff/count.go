@@ -86,6 +86,11 @@ func (t table) countPair(r request, req, resp proto.Message, messages int) {
 		t.addIf(q.Revision < 0, "hashkv: negative revision")
 		t.addIf(q.Revision > 0 && q.Revision == h.CompactRevision, "hashkv: at the compacted revision")
 		t.addIf(q.Revision > max(h.CompactRevision, 0), "hashkv: between compacted and current")
+	case *pb.LeaseTimeToLiveRequest:
+		l := resp.(*pb.LeaseTimeToLiveResponse)
+		t.addIf(q.Keys && len(l.Keys) > 0, "time to live: keys")
+		t.addIf(!q.Keys && l.TTL > 0, "time to live: no keys asked")
+		t.addIf(l.TTL < 0, "time to live: not there")
 	case *pb.AlarmRequest:
 		alarm := q.Alarm.String()
 		if q.Alarm < 0 || q.Alarm > 2 {
@@ -246,9 +251,9 @@ func (t table) print(w io.Writer) {
 }
 
 // missing are the rows that must be reached and were not.
-func (t table) missing(level string) []string {
+func (t table) missing(required []string) []string {
 	var out []string
-	for _, row := range required(level) {
+	for _, row := range required {
 		if t[row] == 0 {
 			out = append(out, row)
 		}

@@ -19,6 +19,8 @@ type generator struct {
 	seen      []*mvccpb.KeyValue
 	alarms    []*pb.AlarmMember
 	memberID  uint64
+	// Leases that come and go; nil: those of the base directory alone.
+	drawLease func() int64
 }
 
 const (
@@ -146,6 +148,9 @@ func (g *generator) limit() int64 {
 }
 
 func (g *generator) lease() int64 {
+	if g.drawLease != nil {
+		return g.drawLease()
+	}
 	switch g.rnd.Intn(8) {
 	case 0, 1, 2:
 		return leaseFirst + int64(g.rnd.Intn(leaseCount))

@@ -1,5 +1,5 @@
-// interop-diff sends one stream of KV and Maintenance requests to real etcd and to Cairn and compares
-// every answer.  The two servers run on copies of one directory.  diff_fuzz_test.py starts it.
+// interop-diff sends one stream of requests (-story kv, or watch: with leases) to real etcd and to Cairn and
+// compares every answer.  The two servers run on copies of one directory.  diff_fuzz_test.py starts it.
 //
 //	interop-diff -reference HOST:PORT -ours HOST:PORT -level 3.5 -seed S -requests N -log FILE
 //	interop-diff -reference HOST:PORT -ours HOST:PORT -replay FILE
@@ -105,6 +105,22 @@ func (run *runner) requests(n int) error {
 	return nil
 }
 
+// stories are what a run can be about, each with the branches that it must take.
+var stories = map[string]struct {
+	run      func(run *runner, n int) error
+	required func(level string) []string
+}{
+	"kv":    {kvStory, required},
+	"watch": {watchStory, requiredWatch},
+}
+
+func kvStory(run *runner, n int) error {
+	if err := run.begin(); err != nil {
+		return err
+	}
+	return run.requests(n)
+}
+
 func fail(status int, err error) {
 	fmt.Println(err)
 	os.Exit(status)
@@ -119,8 +135,13 @@ func main() {
 	requests := flag.Int("requests", 30000, "requests to generate; the phases of HashKV come on top")
 	logPath := flag.String("log", "", "file to write the requests to")
 	replay := flag.String("replay", "", "send the requests of this file instead")
+	told := flag.String("story", "kv", "what the requests are about: kv or watch")
 	check := flag.Bool("check", true, "fail when a branch was not taken")
 	flag.Parse()
+	story, has := stories[*told]
+	if !has {
+		fail(2, fmt.Errorf("no story %s", *told))
+	}
 	run.gen = newGenerator(*seed, *level)
 	if err := run.pair.connect(); err != nil {
 		fail(2, err)
@@ -130,10 +151,7 @@ func main() {
 		err = run.replay(*replay)
 	} else {
 		if run.log, err = newLog(*logPath); err == nil {
-			err = run.begin()
-		}
-		if err == nil {
-			err = run.requests(*requests)
+			err = story.run(&run, *requests)
 		}
 		run.log.close()
 	}
@@ -150,7 +168,7 @@ func main() {
 	}
 	run.rows.print(os.Stdout)
 	fmt.Printf("%d requests, seed %d, level %s, all answered alike\n", run.number, *seed, *level)
-	if missing := run.rows.missing(*level); *check && len(missing) > 0 {
+	if missing := run.rows.missing(story.required(*level)); *check && len(missing) > 0 {
 		for _, row := range missing {
 			fmt.Printf("       0  %s\n", row)
 		}

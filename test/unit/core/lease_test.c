@@ -298,6 +298,34 @@ static void checkpoints_survive_the_leader(void **state)
     cf_check_equal(&f);
 }
 
+/* Both followers have it durable and the client was told so; the leader's own disk is behind.  What
+ * is asked of the leader now must see it. */
+static void a_leader_behind_its_followers_waits(void **state)
+{
+    (void)state;
+    start(3);
+    unsigned leader = cf_leader(&f);
+    unsigned follower = (leader + 1) % 3;
+    struct env *env = sim_host_env(f.members[leader].host);
+    sim_lane_hold(env, ENV_LANE_LOG, true);
+    assert_int_equal(grant(follower, ID, 50), 0);
+    struct cf_request renewal, look;
+    cf_request_init(&renewal, CORE_LEASE_RENEW);
+    renewal.req.lease_id = ID;
+    cf_request_init(&look, CORE_CATCH_UP);
+    cf_submit(&f, leader, &renewal);
+    cf_submit(&f, leader, &look);
+    cf_run(&f, 100);
+    assert_false(renewal.is_done);
+    assert_false(look.is_done);
+    sim_lane_hold(env, ENV_LANE_LOG, false);
+    cf_run(&f, 100);
+    assert_true(renewal.is_done && look.is_done);
+    assert_int_equal(renewal.req.err, 0);
+    assert_int_equal(renewal.req.ttl_s, 50);
+    assert_int_equal(look.req.err, 0);
+}
+
 #define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
 
 int main(void)
@@ -312,6 +340,7 @@ int main(void)
         TEST(restarts_keep_leases),
         TEST(many_expire),
         TEST(checkpoints_survive_the_leader),
+        TEST(a_leader_behind_its_followers_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
