@@ -76,8 +76,10 @@ void core_reads_leader_changed(struct core *c)
 
 void core_catch_up(struct core *c, struct core_request *r)
 {
+    struct raft_status st;
+    raft_status(c->raft, &st);
     r->stage = CORE_STAGE_CATCH_UP;
-    r->wait = c->committed;
+    r->wait = st.hard.commit; /* not c->committed: that waits for the own disk */
     r->deadline_ms = c->now_ms + CORE_CATCH_UP_MS;
     list_push_back(&c->catching, &r->node);
 }
