@@ -4,6 +4,8 @@
  */
 #include <inttypes.h>
 
+#include "core/internal.h"
+
 #include "sim/disk.h"
 #include "sim/run.h"
 
@@ -113,6 +115,7 @@ static void existing_fill(struct run_slot *s, const struct core *from)
 {
     const struct membership *ms = core_members(from);
     s->initial[0] = 0;
+    s->cluster_id = core_cluster_id(from);
     for (size_t k = 0; k < ms->count; k++) {
         struct member copy;
         member_copy(&copy, &ms->members[k]);
@@ -134,6 +137,7 @@ static void added(struct run_ask *q)
         return;
     }
     s->is_joiner = true;
+    s->id = q->req.member_id;
     existing_fill(s, slot_core(q->slot));
     s->start_ns = sim_now_ns(r->sim) + run_draw(r, 1, 2000) * 1000000;
 }
@@ -392,6 +396,29 @@ static void on_fault(struct env_timer *t)
     }
 }
 
+/* Removed before anybody spoke to it: nobody will, and it was not to be started (its administrator
+ * knows). */
+static bool is_orphan(struct run *r, struct run_slot *s)
+{
+    const struct run_slot *leader = slot_leader(r);
+    if (leader == NULL || !s->is_joiner || s->id == 0) {
+        return false;
+    }
+    bool is_new = s->member == NULL ? !s->has_started : slot_core(s)->applied == 0;
+    return is_new && membership_is_removed(core_members(slot_core(leader)), s->id);
+}
+
+static void orphan_end(struct run_slot *s)
+{
+    trace(s->run, "%s is removed, and nobody told it", s->name);
+    s->is_removed = true;
+    if (s->member != NULL) {
+        slot_stop(s);
+    } else {
+        slot_clear(s);
+    }
+}
+
 /* Who is down is started again; who must not stay paused goes on. */
 static void on_keep(struct env_timer *t)
 {
@@ -400,6 +427,9 @@ static void on_keep(struct env_timer *t)
     undo_due(r, now);
     for (unsigned i = 0; i < r->slot_count && !r->is_failed; i++) {
         struct run_slot *s = &r->slots[i];
+        if (s->is_used && !s->is_removed && is_orphan(r, s)) {
+            orphan_end(s);
+        }
         if (s->is_used && s->member == NULL && s->start_ns != 0 && s->start_ns <= now) {
             slot_start(s);
         }

@@ -142,6 +142,8 @@ static void txn_draw(struct run *r, struct run_op *op)
     op->txn.compares[0] = compare_draw(r, op);
     op->txn.success_count = branch_draw(r, op, op->txn.success);
     op->txn.failure_count = branch_draw(r, op, op->txn.failure);
+    /* As etcd: what has no range that is not serializable waits for nobody. */
+    op->is_serializable = op->txn.success_count + op->txn.failure_count == 0;
     op->method = "/etcdserverpb.KV/Txn";
     wire_txn_req_encode(&op->message, &op->txn);
 }

@@ -35,6 +35,7 @@ void run_fail(struct run *r, const char *fmt, ...)
     va_end(args);
     r->is_failed = true;
     trace(r, "BROKEN %s", r->rule);
+    slots_trace(r);
 }
 
 uint64_t run_now_ms(const struct run *r)

@@ -137,6 +137,7 @@ struct run_slot {
     uint64_t start_ns;      /* when it is started again; 0: not planned */
     uint64_t id;
     struct membership existing; /* of a joiner */
+    uint64_t cluster_id;        /* the same */
     char initial[RUN_SLOTS_MAX * 48];
 
     /* What was seen of it (truth.c). */
@@ -283,6 +284,8 @@ static inline struct core *slot_core(const struct run_slot *s)
     return sim_member_core(s->member);
 }
 bool slots_all_ended(struct run *r);
+/* What each of them is at: for whoever reads a failure. */
+void slots_trace(struct run *r);
 
 /* truth.c */
 void truth_init(struct run *r);

@@ -141,7 +141,7 @@ static struct driver_config driver_config(const struct run_slot *s)
         .advertise_peer_urls = s->peer_url,
         .advertise_client_urls = s->client_url,
         .existing = s->is_joiner ? &s->existing : NULL,
-        .existing_cluster_id = s->is_joiner ? membership_cluster_id(&s->existing) : 0,
+        .existing_cluster_id = s->cluster_id,
         .is_join = s->is_joiner,
         .new_level = s->level,
         .heartbeat_ms = o->heartbeat_ms,
@@ -258,6 +258,10 @@ static void slot_ended(struct run_slot *s)
         slot_clear(s);
         return;
     }
+    if (sim_disk_is_cut(sim_host_disk(s->host))) { /* while its files were closed */
+        slot_crash(s, true, run_draw(r, 1, 3000));
+        return;
+    }
     sim_disk_faults_clear(sim_host_disk(s->host));
     sim_disk_power_cut_after(sim_host_disk(s->host), UINT64_MAX);
     sim_disk_capacity_set(sim_host_disk(s->host), UINT64_MAX);
@@ -304,4 +308,28 @@ bool slots_all_ended(struct run *r)
         }
     }
     return r->retired_count == 0;
+}
+
+void slots_trace(struct run *r)
+{
+    for (unsigned i = 0; i < r->slot_count; i++) {
+        const struct run_slot *s = &r->slots[i];
+        if (!s->is_used) {
+            continue;
+        }
+        if (s->member == NULL) {
+            trace(r, "%s is not running", s->name);
+            continue;
+        }
+        struct core_status st;
+        core_status(slot_core(s), &st);
+        trace(r,
+              "%s id %" PRIx64 " ready %d role %d term %" PRIu64 " leader %" PRIx64
+              " committed %" PRIu64 " applied %" PRIu64 " last %" PRIu64 " rev %" PRId64
+              " members %zu",
+              s->name, s->id, sim_member_is_ready(s->member), (int)st.raft.role, st.raft.hard.term,
+              st.leader, st.committed, st.applied, st.raft.last_index, st.rev,
+              core_members(slot_core(s))->count);
+    }
+    trace(r, "%zu wind down", r->retired_count);
 }
