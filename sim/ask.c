@@ -22,6 +22,7 @@ struct run_ask *ask_new(struct run_slot *s, enum core_kind kind, void (*on_done)
     q->req.on_reply = on_reply;
     q->run = s->run;
     q->slot = s;
+    q->member = s->member;
     q->on_done = on_done;
     return q;
 }

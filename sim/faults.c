@@ -14,7 +14,8 @@ enum {
     LAST_MAX_MS = 5000,
     POWER_OPS_MAX = 40,
     KEEP_MS = 50,
-    DRIFT_PPM = 50000
+    DRIFT_PPM = 50000,
+    CHANGE_MS = 10000
 };
 
 static const char *const names[FAULT_COUNT] = {
@@ -108,6 +109,26 @@ static void change_done(struct run_ask *q)
     trace(q->run, "change %d of %" PRIx64 ": %s", (int)q->req.op, q->req.member_id,
           q->req.err == 0 ? "done" : err_name(q->req.err));
     q->run->changes_open--;
+    q->run->change = NULL;
+}
+
+/* A change has no time-out of its own, as in etcd: its client goes. */
+static void change_start(struct run_ask *q)
+{
+    struct run *r = q->run;
+    r->changes_open++;
+    r->change = q;
+    r->change_end_ns = sim_now_ns(r->sim) + CHANGE_MS * UINT64_C(1000000);
+    ask_start(q);
+}
+
+static void change_end_maybe(struct run *r)
+{
+    struct run_ask *q = r->change;
+    if (q != NULL && sim_now_ns(r->sim) >= r->change_end_ns && q->slot->member == q->member) {
+        r->change_end_ns = UINT64_MAX;
+        driver_cancel(sim_member_driver(q->member), &q->req);
+    }
 }
 
 /* What the new member is told of the others, as by GET /members. */
@@ -155,8 +176,7 @@ static void member_add(struct run *r, struct run_slot *by)
     q->number = s->at;
     strs_add(&q->urls, slice_cstr(s->peer_url));
     trace(r, "add %s %s by %s", is_learner ? "learner" : "voter", s->name, by->name);
-    r->changes_open++;
-    ask_start(q);
+    change_start(q);
 }
 
 static void member_change(struct run *r, struct run_slot *by, enum core_member_op op)
@@ -177,8 +197,7 @@ static void member_change(struct run *r, struct run_slot *by, enum core_member_o
     q->req.member_id = ids[prng_below(&r->prng, n)];
     trace(r, "%s %" PRIx64 " by %s", op == CORE_MEMBER_REMOVE ? "remove" : "promote",
           q->req.member_id, by->name);
-    r->changes_open++;
-    ask_start(q);
+    change_start(q);
 }
 
 static void members_fault(struct run *r)
@@ -425,6 +444,7 @@ static void on_keep(struct env_timer *t)
     struct run *r = container_of(t, struct run, keeper_timer);
     uint64_t now = sim_now_ns(r->sim);
     undo_due(r, now);
+    change_end_maybe(r);
     for (unsigned i = 0; i < r->slot_count && !r->is_failed; i++) {
         struct run_slot *s = &r->slots[i];
         if (s->is_used && !s->is_removed && is_orphan(r, s)) {

@@ -171,6 +171,7 @@ struct run_undo {
     unsigned a, b;
 };
 
+struct run_ask;
 struct run_client;
 struct run_watch;
 
@@ -194,7 +195,9 @@ struct run {
 
     struct env_timer fault_timer;
     struct env_timer keeper_timer;
-    bool has_faults; /* the nemesis is at work */
+    struct run_ask *change; /* of the members, under way; NULL: none */
+    uint64_t change_end_ns; /* its client goes then */
+    bool has_faults;        /* the nemesis is at work */
     struct run_undo undo[RUN_UNDO_MAX];
     size_t undo_count;
     unsigned loss, doubling, disorder; /* of raft messages, in 1000 */
@@ -326,6 +329,7 @@ struct run_ask {
     struct core_request req;
     struct run *run;
     struct run_slot *slot;
+    struct sim_member *member; /* who was asked */
     struct strs urls;
     struct buf body;
     struct buf response;
