@@ -254,6 +254,16 @@ uint64_t sim_exec_next_ns(const struct sim_host *h)
     return next;
 }
 
+bool sim_exec_is_idle(const struct sim_host *h)
+{
+    const struct sim_exec *x = &h->exec;
+    bool has_jobs = !list_is_empty(&x->done);
+    for (size_t i = 0; i < ENV_LANE_COUNT; i++) {
+        has_jobs |= x->waiting[i] > 0;
+    }
+    return !has_jobs && x->deferred.len == 0 && list_is_empty(&h->net.ends);
+}
+
 void sim_lane_time_set(struct env *env, enum env_lane lane, uint64_t min_ns, uint64_t max_ns)
 {
     struct sim_exec *x = &sim_host_of(env)->exec;

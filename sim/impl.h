@@ -56,6 +56,7 @@ struct sim_host {
     bool is_paused;  /* the process stands still, its sockets do not */
     bool is_off;     /* no power: nobody answers */
     bool is_retired; /* what runs on after its power cut: it reaches nobody */
+    bool is_leaving; /* goes when nothing is under way on it */
     struct env_clock clock;
     struct env_rand rand;
     struct prng secrets;
@@ -102,6 +103,9 @@ bool sim_exec_step(struct sim_host *h);
 /* When the next timer is due. */
 uint64_t sim_exec_next_ns(const struct sim_host *h);
 
+/* Nothing is under way; timers may be. */
+bool sim_exec_is_idle(const struct sim_host *h);
+
 /* ---- net.c ---- */
 void sim_net_init(struct sim_host *h);
 /* Forgets conns and listeners without a callback here; the other ends see a reset. */
@@ -114,6 +118,9 @@ uint64_t sim_net_next_ns(struct sim_host *h);
 /* All ends break (silently: the others do not hear of it); ends elsewhere that belong to h now
  * belong to its successor. */
 void sim_net_retire(struct sim_host *h, struct sim_host *successor, bool is_silent);
+
+/* h goes: nobody may point to it. */
+void sim_net_forget(struct sim_host *h);
 
 /* ---- world.c ---- */
 struct sim_host *sim_host_by_name(struct sim *s, const char *name);

@@ -400,6 +400,17 @@ static bool alarm_change(struct model *m, struct slice body)
     return true;
 }
 
+bool model_alarm_off(const struct model *m, struct buf *body)
+{
+    if (m->alarm_count == 0) {
+        return false;
+    }
+    wire_append_u64(body, 1, 2);
+    wire_append_u64(body, 2, m->alarms[0].member_id);
+    wire_append_u64(body, 3, (uint64_t)m->alarms[0].type);
+    return true;
+}
+
 static bool has_alarm(const struct model *m, int64_t type)
 {
     for (size_t i = 0; i < m->alarm_count; i++) {

@@ -71,6 +71,9 @@ const struct model_lease *model_lease(const struct model *m, int64_t id);
 size_t model_lease_count(const struct model *m);
 const struct model_lease *model_lease_at(const struct model *m, size_t i);
 
+/* Active alarms: a body that deactivates one of them; false: there is none. */
+bool model_alarm_off(const struct model *m, struct buf *body);
+
 /* Would the compares hold at rev? */
 bool model_compare(const struct model *m, const struct wire_txn_req *txn, int64_t rev);
 

@@ -113,7 +113,7 @@ static uint64_t latency_ns(const struct sim_end *e)
 /* When something sent now by e is there. */
 static uint64_t arrival_ns(struct sim_end *e)
 {
-    uint64_t at = now_of(e) + (is_local(e) ? 0 : latency_ns(e));
+    uint64_t at = now_of(e) + (is_local(e) || e->peer_host == NULL ? 0 : latency_ns(e));
     e->last_due_ns = at > e->last_due_ns ? at : e->last_due_ns;
     return e->last_due_ns;
 }
@@ -722,6 +722,23 @@ void sim_net_retire(struct sim_host *h, struct sim_host *successor, bool is_sile
         e->is_told = false;
         end_go(e, ERR_NET, now_of(e));
         e->due_ns = now_of(e);
+    }
+}
+
+void sim_net_forget(struct sim_host *h)
+{
+    LIST_FOREACH (&h->sim->hosts, host_node) {
+        struct sim_host *other = LIST_ENTRY(host_node, struct sim_host, node);
+        LIST_FOREACH (&other->net.ends, end_node) {
+            struct sim_end *e = LIST_ENTRY(end_node, struct sim_end, node);
+            if (e->peer_host != h || other == h) {
+                continue;
+            }
+            e->peer_host = NULL;
+            if (e->state == END_CONNECTING) {
+                end_go(e, ERR_TIMED_OUT, e->deadline_ns);
+            }
+        }
     }
 }
 

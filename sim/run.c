@@ -94,7 +94,8 @@ static bool is_up(struct run *r)
     for (unsigned i = 0; i < r->slot_count; i++) {
         const struct run_slot *s = &r->slots[i];
         if (s->is_used && s->has_started &&
-            (s->member == NULL || !sim_member_is_ready(s->member))) {
+            (s->member == NULL || !sim_member_is_ready(s->member) ||
+             slot_core(s)->is_short_of_space)) {
             return false;
         }
     }
@@ -192,6 +193,30 @@ static void asked(struct run_ask *q)
     }
 }
 
+static void alarm_asked(struct run_ask *q)
+{
+    q->run->changes_open--;
+}
+
+/* A full disk has raised NOSPACE: whoever made room says so. */
+static bool are_alarms_off(struct run *r)
+{
+    struct run_slot *s = slot_leader(r);
+    struct buf body = BUF_INIT;
+    if (!model_alarm_off(r->model, &body)) {
+        return r->changes_open == 0;
+    }
+    if (r->changes_open == 0 && s != NULL) {
+        struct run_ask *q = ask_new(s, CORE_PROPOSE, alarm_asked);
+        q->req.which = WIRE_INTERNAL_ALARM;
+        buf_append_slice(&q->body, buf_slice(&body));
+        r->changes_open++;
+        ask_start(q);
+    }
+    buf_deinit(&body);
+    return false;
+}
+
 static void last_puts(struct run *r)
 {
     for (unsigned i = 0; i < r->slot_count; i++) {
@@ -221,6 +246,7 @@ static void heal(struct run *r)
     expect(r, is_up, RUN_HEAL_MS, "all members are up when the faults have ended");
     r->is_quiet = true;
     expect(r, is_idle, RUN_HEAL_MS, "all requests end");
+    expect(r, are_alarms_off, RUN_HEAL_MS, "alarms can be disarmed");
     if (!r->is_failed) {
         last_puts(r);
     }

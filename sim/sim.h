@@ -87,7 +87,7 @@ void sim_host_crash(struct sim_host *h);
  * host that is returned takes its name, its links and a clone of its disk (sim_disk_crash it after
  * a power cut), and is off until sim_host_power. */
 struct sim_host *sim_host_replace(struct sim_host *h, bool is_silent);
-/* Nothing of it is used any more. */
+/* Nothing of it is used any more: it goes as soon as its sockets have said their last word. */
 void sim_host_remove(struct sim_host *h);
 void sim_host_power(struct sim_host *h, bool is_on);
 /* The process stands still; its kernel goes on taking bytes. */

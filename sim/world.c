@@ -91,6 +91,8 @@ uint64_t sim_now_ns(const struct sim *s)
 
 /* ---- steps ---- */
 
+static void host_remove_now(struct sim_host *h);
+
 static struct sim_host *host_after(struct sim *s, struct sim_host *h)
 {
     struct list_node *next = h->node.next == &s->hosts.head ? s->hosts.head.next : h->node.next;
@@ -122,6 +124,9 @@ bool sim_step(struct sim *s)
         s->next_host = host_after(s, h);
         s->last_host = h;
         if (!h->is_paused && sim_exec_step(h)) {
+            if (h->is_leaving && sim_exec_is_idle(h)) {
+                host_remove_now(h);
+            }
             return true;
         }
     }
@@ -294,14 +299,25 @@ struct sim_host *sim_host_replace(struct sim_host *h, bool is_silent)
     return next;
 }
 
-void sim_host_remove(struct sim_host *h)
+static void host_remove_now(struct sim_host *h)
 {
     struct sim *s = h->sim;
-    sim_net_reset(h);
     host_free(h);
     s->next_host =
         list_is_empty(&s->hosts) ? NULL : LIST_ENTRY(list_first(&s->hosts), struct sim_host, node);
     s->last_host = s->last_host == h ? NULL : s->last_host;
+}
+
+void sim_host_remove(struct sim_host *h)
+{
+    h->name[0] = '~';
+    h->is_leaving = true;
+    h->is_retired = true;
+    h->is_paused = false;
+    sim_net_forget(h);
+    if (sim_exec_is_idle(h)) {
+        host_remove_now(h);
+    }
 }
 
 void sim_host_power(struct sim_host *h, bool is_on)
