@@ -24,18 +24,32 @@ enum ready {
 
 /* ---- table ---- */
 
+/* A lane does one job at a time: the next one is through at due_ns. */
+static void lane_begin(struct sim_host *h, enum env_lane lane)
+{
+    struct sim_exec *x = &h->exec;
+    uint64_t min = x->job_min_ns[lane], max = x->job_max_ns[lane];
+    x->due_ns[lane] =
+        h->sim->now_ns + (max > min ? min + prng_below(&h->sim->prng, max - min + 1) : min);
+}
+
 static void exec_submit(struct env_exec *e, enum env_lane lane, struct env_job *job)
 {
-    struct sim_exec *x = &sim_host_of_exec(e)->exec;
+    struct sim_host *h = sim_host_of_exec(e);
     ensure((unsigned)lane < ENV_LANE_COUNT);
-    x->waiting[lane]++;
-    list_push_back(&x->lanes[lane], &job->node);
+    if (h->exec.waiting[lane]++ == 0) {
+        lane_begin(h, lane);
+    }
+    list_push_back(&h->exec.lanes[lane], &job->node);
 }
 
 static void exec_timer_start(struct env_exec *e, struct env_timer *t, uint64_t delay_ms)
 {
     struct sim_host *h = sim_host_of_exec(e);
     uint64_t delay_ns = delay_ms > UINT64_MAX / 2000000 ? UINT64_MAX / 2 : delay_ms * 1000000;
+    if (h->drift_ppm != 0 && delay_ms < UINT32_MAX) { /* never early on its own clock */
+        delay_ns = delay_ns / (uint64_t)(1000000 + h->drift_ppm) * 1000000 + 2000000;
+    }
     timer_heap_start(&h->exec.timers, t, h->sim->now_ns + delay_ns);
 }
 
@@ -132,7 +146,9 @@ static void run_job(struct sim_host *h, enum env_lane lane)
     struct list_node *node = job_take(h, lane);
     struct env_job *job = LIST_ENTRY(node, struct env_job, node);
     unsigned epoch = x->epoch;
-    x->waiting[lane]--;
+    if (--x->waiting[lane] > 0) {
+        lane_begin(h, lane);
+    }
     job->run(job);
     if (x->epoch == epoch) { /* else the host crashed under it */
         list_push_back(&x->done, node);
@@ -166,7 +182,8 @@ static bool is_ready(struct sim_host *h, enum ready r)
     case READY_COUNT:
     default: {
         size_t lane = (size_t)r - READY_LANES;
-        return !x->is_held[lane] && !list_is_empty(&x->lanes[lane]);
+        return !x->is_held[lane] && !list_is_empty(&x->lanes[lane]) &&
+               x->due_ns[lane] <= h->sim->now_ns;
     }
     }
 }
@@ -227,7 +244,31 @@ bool sim_exec_step(struct sim_host *h)
 
 uint64_t sim_exec_next_ns(const struct sim_host *h)
 {
-    return timer_heap_next_ns(&h->exec.timers);
+    const struct sim_exec *x = &h->exec;
+    uint64_t next = timer_heap_next_ns(&x->timers);
+    for (size_t i = 0; i < ENV_LANE_COUNT; i++) {
+        if (!x->is_held[i] && x->waiting[i] > 0 && x->due_ns[i] < next) {
+            next = x->due_ns[i];
+        }
+    }
+    return next;
+}
+
+bool sim_exec_is_idle(const struct sim_host *h)
+{
+    const struct sim_exec *x = &h->exec;
+    bool has_jobs = !list_is_empty(&x->done);
+    for (size_t i = 0; i < ENV_LANE_COUNT; i++) {
+        has_jobs |= x->waiting[i] > 0;
+    }
+    return !has_jobs && x->deferred.len == 0 && list_is_empty(&h->net.ends);
+}
+
+void sim_lane_time_set(struct env *env, enum env_lane lane, uint64_t min_ns, uint64_t max_ns)
+{
+    struct sim_exec *x = &sim_host_of(env)->exec;
+    x->job_min_ns[lane] = min_ns;
+    x->job_max_ns[lane] = max_ns;
 }
 
 /* ---- looking ---- */

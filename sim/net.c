@@ -56,6 +56,7 @@ struct sim_end {
     bool must_drain;  /* on_drain is due */
     bool must_accept; /* on_accept of listener is due before anything else */
     bool has_sent_fin;
+    bool is_told;         /* GONE: the other side says so, when its word gets through */
     uint64_t begin_ns;    /* CONNECTING: when the other side hears of it */
     uint64_t deadline_ns; /* CONNECTING, CLOSING */
     uint64_t due_ns;      /* GONE, must_drain, must_accept */
@@ -99,16 +100,20 @@ static bool is_local(const struct sim_end *e)
 
 /* ---- sending ---- */
 
-static uint64_t latency_ns(struct sim *s)
+static uint64_t latency_ns(const struct sim_end *e)
 {
-    uint64_t min = s->net.latency_min_ns, max = s->net.latency_max_ns;
+    struct sim *s = e->host->sim;
+    const struct sim_link *l = &s->links[e->host->number][e->peer_host->number];
+    bool is_own = l->latency_max_ns > 0;
+    uint64_t min = is_own ? l->latency_min_ns : s->net.latency_min_ns;
+    uint64_t max = is_own ? l->latency_max_ns : s->net.latency_max_ns;
     return max > min ? min + prng_below(&s->prng, max - min + 1) : min;
 }
 
 /* When something sent now by e is there. */
 static uint64_t arrival_ns(struct sim_end *e)
 {
-    uint64_t at = now_of(e) + (is_local(e) ? 0 : latency_ns(e->host->sim));
+    uint64_t at = now_of(e) + (is_local(e) || e->peer_host == NULL ? 0 : latency_ns(e));
     e->last_due_ns = at > e->last_due_ns ? at : e->last_due_ns;
     return e->last_due_ns;
 }
@@ -201,6 +206,7 @@ static void end_write(struct env_conn *c, const struct slice *parts, size_t coun
     }
     if (e->state == END_OPEN && e->peer == NULL) {
         end_go(e, ERR_NET, arrival_ns(e)); /* the other side answers with a reset */
+        e->is_told = true;
         return;
     }
     bool had_queue = e->out.len > 0, had_drain = e->must_drain;
@@ -217,6 +223,10 @@ static void end_write(struct env_conn *c, const struct slice *parts, size_t coun
 static void end_close(struct env_conn *c, uint64_t flush_ms)
 {
     struct sim_end *e = end_of(c);
+    if (e->state == END_GONE && e->is_told) { /* no need to wait for the news any more */
+        e->is_told = false;
+        e->due_ns = now_of(e);
+    }
     if (e->state != END_OPEN && e->state != END_CONNECTING) {
         return;
     }
@@ -286,7 +296,23 @@ static void peer_reset(struct sim_end *e)
         uint64_t due_ns = arrival_ns(e);
         e->peer = NULL;
         peer->peer = NULL;
-        end_go(peer, ERR_NET, due_ns);
+        if (peer->state != END_GONE) {
+            end_go(peer, ERR_NET, due_ns);
+            peer->is_told = true;
+        }
+    }
+}
+
+/* The other end does not hear of it. */
+static void peer_orphan(struct sim_end *e)
+{
+    struct sim_end *peer = e->peer;
+    if (peer != NULL) {
+        e->peer = NULL;
+        peer->peer = NULL;
+        if (peer->state == END_CLOSING) {
+            end_go(peer, 0, now_of(peer));
+        }
     }
 }
 
@@ -440,7 +466,10 @@ static int net_connect(struct env_net *n, const char *addr, uint64_t timeout_ms,
     e->target = p.key;
     e->deadline_ns = now_of(e) + timeout_ms * 1000000;
     snprintf(e->peer_name, sizeof(e->peer_name), "%s", addr);
-    if (p.host == NULL) {
+    if (h->is_retired) {
+        e->peer_host = h;
+        end_go(e, ERR_NET, now_of(e));
+    } else if (p.host == NULL) {
         end_go(e, ERR_NOT_FOUND, now_of(e));
     } else {
         e->begin_ns = arrival_ns(e);
@@ -484,15 +513,17 @@ static const struct segment *inbox_head(const struct sim_end *e)
 /* When the next thing happens to e; UINT64_MAX: nothing is coming. */
 static uint64_t end_next_ns(struct sim_end *e)
 {
-    bool is_cut = e->peer_host != NULL && sim_is_cut(e->host->sim, e->host, e->peer_host);
+    const struct sim *s = e->host->sim;
+    bool is_cut = e->peer_host != NULL && sim_is_cut(s, e->peer_host, e->host);
     const struct segment *seg = inbox_head(e);
     if (e->must_accept) {
         return e->host->net.is_accept_failing ? UINT64_MAX : e->due_ns;
     }
     switch (e->state) {
-    case END_GONE: return e->due_ns;
+    case END_GONE: return e->is_told && is_cut ? UINT64_MAX : e->due_ns;
     case END_CLOSING: return e->deadline_ns;
     case END_CONNECTING:
+        is_cut |= sim_is_cut(s, e->host, e->peer_host);
         return is_cut || e->deadline_ns < e->begin_ns ? e->deadline_ns : e->begin_ns;
     case END_OPEN:
     default: break;
@@ -562,7 +593,8 @@ static void gone_now(struct sim_end *e)
 
 static void connecting_now(struct sim_end *e)
 {
-    bool is_cut = sim_is_cut(e->host->sim, e->host, e->peer_host);
+    bool is_cut = sim_is_cut(e->host->sim, e->host, e->peer_host) ||
+                  sim_is_cut(e->host->sim, e->peer_host, e->host);
     if (is_cut || e->begin_ns > now_of(e)) {
         end_go(e, ERR_TIMED_OUT, now_of(e));
     } else {
@@ -662,6 +694,63 @@ void sim_net_reset(struct sim_host *h)
         end_free(e);
     }
     h->net.is_accept_failing = false;
+}
+
+void sim_net_retire(struct sim_host *h, struct sim_host *successor, bool is_silent)
+{
+    LIST_FOREACH (&h->sim->hosts, host_node) {
+        struct sim_host *other = LIST_ENTRY(host_node, struct sim_host, node);
+        LIST_FOREACH (&other->net.ends, end_node) {
+            struct sim_end *e = LIST_ENTRY(end_node, struct sim_end, node);
+            if (e->peer_host == h) {
+                e->peer_host = other == h ? h : successor;
+            }
+        }
+    }
+    LIST_FOREACH (&h->net.ends, node) {
+        struct sim_end *e = LIST_ENTRY(node, struct sim_end, node);
+        if (is_silent) {
+            peer_orphan(e);
+        } else {
+            peer_reset(e);
+        }
+        if (e->must_accept) {
+            end_free(e);
+            continue;
+        }
+        e->must_drain = false;
+        e->is_told = false;
+        end_go(e, ERR_NET, now_of(e));
+        e->due_ns = now_of(e);
+    }
+}
+
+void sim_net_forget(struct sim_host *h)
+{
+    LIST_FOREACH (&h->sim->hosts, host_node) {
+        struct sim_host *other = LIST_ENTRY(host_node, struct sim_host, node);
+        LIST_FOREACH (&other->net.ends, end_node) {
+            struct sim_end *e = LIST_ENTRY(end_node, struct sim_end, node);
+            if (e->peer_host != h || other == h) {
+                continue;
+            }
+            e->peer_host = NULL;
+            if (e->state == END_CONNECTING) {
+                end_go(e, ERR_TIMED_OUT, e->deadline_ns);
+            }
+        }
+    }
+}
+
+void sim_net_reset_between(struct sim_host *a, struct sim_host *b)
+{
+    LIST_FOREACH (&a->net.ends, node) {
+        struct sim_end *e = LIST_ENTRY(node, struct sim_end, node);
+        if (e->peer_host == b && e->state == END_OPEN && !e->must_accept && e->peer != NULL &&
+            !e->peer->must_accept) {
+            sim_conn_reset(&e->base);
+        }
+    }
 }
 
 void sim_net_accept_fail(struct env *env, bool is_failing)

@@ -32,7 +32,10 @@
 
 #include "env/env.h"
 
-enum { SIM_STEPS_MAX = 50000000 }; /* a run call above this aborts: the code spins */
+enum {
+    SIM_STEPS_MAX = 50000000, /* a run call above this aborts: the code spins */
+    SIM_HOSTS_MAX = 64,
+};
 
 enum sim_order {
     SIM_ORDER_FIFO,
@@ -54,6 +57,10 @@ uint64_t sim_now_ns(const struct sim *s);
 
 /* One step if something is ready now; false when nothing is. */
 bool sim_step(struct sim *s);
+/* Whose step the last one was; NULL when it has gone since. */
+struct sim_host *sim_last_host(const struct sim *s);
+/* The clock goes to what comes next, at most to end_ns; false: nothing does until then. */
+bool sim_advance_next(struct sim *s, uint64_t end_ns);
 /* Steps until nothing is ready at the current time; number of steps. */
 size_t sim_run_ready(struct sim *s);
 /* Runs what is ready, then moves the clock to the next timer or delivery, and so on until ms have
@@ -74,6 +81,22 @@ struct sim_disk *sim_host_disk(struct sim_host *h);
  * its env stays valid and is a fresh one.  The disk keeps its unsynced writes and open files:
  * decide them with sim_disk_crash.  Not from a callback of this host's net. */
 void sim_host_crash(struct sim_host *h);
+/* Power cut, or with is_silent false the process dies alone (its kernel resets its connections).
+ * The code under test cannot be stopped in the middle, so h lives on retired: it reaches nobody,
+ * its disk refuses everything, and when the code has ended in order the caller removes it.  The
+ * host that is returned takes its name, its links and a clone of its disk (sim_disk_crash it after
+ * a power cut), and is off until sim_host_power. */
+struct sim_host *sim_host_replace(struct sim_host *h, bool is_silent);
+/* Nothing of it is used any more: it goes as soon as its sockets have said their last word. */
+void sim_host_remove(struct sim_host *h);
+void sim_host_power(struct sim_host *h, bool is_on);
+/* The process stands still; its kernel goes on taking bytes. */
+void sim_host_pause(struct sim_host *h, bool is_paused);
+/* The monotonic clock goes faster by so many parts in a million (> -1000000) from now on. */
+void sim_host_drift_set(struct sim_host *h, int64_t ppm);
+const char *sim_host_name(const struct sim_host *h);
+/* How long a job of this lane takes; 0, 0: no time. */
+void sim_lane_time_set(struct env *env, enum env_lane lane, uint64_t min_ns, uint64_t max_ns);
 /* Jobs of this lane wait until it is released. */
 void sim_lane_hold(struct env *env, enum env_lane lane, bool is_held);
 /* Jobs that wait to be run. */
@@ -103,6 +126,13 @@ struct sim_net_options {
 void sim_net_options_set(struct sim *s, const struct sim_net_options *opts);
 /* While cut, nothing moves between the two (connects wait, then time out). */
 void sim_net_cut(struct sim *s, const char *host_a, const char *host_b, bool is_cut);
+/* The same in one direction only (a connection needs both to come about). */
+void sim_net_cut_one_way(struct sim_host *from, struct sim_host *to, bool is_cut);
+/* Instead of the world's latency; 0, 0: the world's again. */
+void sim_net_latency_set(struct sim_host *from, struct sim_host *to, uint64_t min_ns,
+                         uint64_t max_ns);
+/* All connections between the two are reset. */
+void sim_net_reset_between(struct sim_host *a, struct sim_host *b);
 /* Both ends of the conn see a reset. */
 void sim_conn_reset(struct env_conn *c);
 /* Accepting on this host fails as with EMFILE until switched off. */

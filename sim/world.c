@@ -2,6 +2,7 @@
  *
  * sim/world: the clock, the hosts, and whose step is next.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -13,9 +14,15 @@ static const int64_t wall_begin_ns = INT64_C(1767225600) * 1000000000;
 
 /* ---- clock, rand ---- */
 
+uint64_t sim_host_mono_ns(const struct sim_host *h)
+{
+    int64_t passed = (int64_t)(h->sim->now_ns - h->drift_ns);
+    return h->drift_mono_ns + (uint64_t)(passed + passed / 1000 * h->drift_ppm / 1000);
+}
+
 static uint64_t clock_mono_ns(struct env_clock *c)
 {
-    return container_of(c, struct sim_host, clock)->sim->now_ns;
+    return sim_host_mono_ns(container_of(c, struct sim_host, clock));
 }
 
 static int64_t clock_wall_ns(struct env_clock *c)
@@ -42,18 +49,9 @@ struct sim *sim_create(uint64_t seed)
 {
     struct sim *s = mem_zalloc(sizeof(*s));
     list_init(&s->hosts);
-    list_init(&s->cuts);
     prng_init(&s->prng, seed);
     s->now_ns = mono_begin_ns;
     return s;
-}
-
-static void cut_free(struct sim_cut *c)
-{
-    list_remove(&c->node);
-    mem_free(c->a);
-    mem_free(c->b);
-    mem_free(c);
 }
 
 static void host_free(struct sim_host *h)
@@ -72,9 +70,6 @@ void sim_destroy(struct sim *s)
     }
     LIST_FOREACH (&s->hosts, node2) {
         host_free(LIST_ENTRY(node2, struct sim_host, node));
-    }
-    LIST_FOREACH (&s->cuts, node3) {
-        cut_free(LIST_ENTRY(node3, struct sim_cut, node));
     }
     mem_free(s);
 }
@@ -95,6 +90,8 @@ uint64_t sim_now_ns(const struct sim *s)
 }
 
 /* ---- steps ---- */
+
+static void host_remove_now(struct sim_host *h);
 
 static struct sim_host *host_after(struct sim *s, struct sim_host *h)
 {
@@ -125,11 +122,20 @@ bool sim_step(struct sim *s)
     }
     for (size_t i = 0; i < count; i++, h = host_after(s, h)) {
         s->next_host = host_after(s, h);
-        if (sim_exec_step(h)) {
+        s->last_host = h;
+        if (!h->is_paused && sim_exec_step(h)) {
+            if (h->is_leaving && sim_exec_is_idle(h)) {
+                host_remove_now(h);
+            }
             return true;
         }
     }
     return false;
+}
+
+struct sim_host *sim_last_host(const struct sim *s)
+{
+    return s->last_host;
 }
 
 size_t sim_run_ready(struct sim *s)
@@ -146,11 +152,22 @@ static uint64_t next_event_ns(struct sim *s)
     uint64_t next = UINT64_MAX;
     LIST_FOREACH (&s->hosts, node) {
         struct sim_host *h = LIST_ENTRY(node, struct sim_host, node);
+        if (h->is_paused) {
+            continue;
+        }
         uint64_t timer = sim_exec_next_ns(h), net = sim_net_next_ns(h);
         next = timer < next ? timer : next;
         next = net < next ? net : next;
     }
     return next;
+}
+
+bool sim_advance_next(struct sim *s, uint64_t end_ns)
+{
+    uint64_t next = next_event_ns(s);
+    ensure(next > s->now_ns); /* what is due would have been a step */
+    s->now_ns = next < end_ns ? next : end_ns;
+    return next <= end_ns;
 }
 
 static bool never(void *arg)
@@ -170,13 +187,9 @@ bool sim_run_until(struct sim *s, bool (*pred)(void *arg), void *arg, uint64_t m
         if (sim_step(s)) {
             continue;
         }
-        uint64_t next = next_event_ns(s);
-        ensure(next > s->now_ns); /* what is due would have been a step */
-        if (next > end_ns) {
-            s->now_ns = end_ns;
+        if (!sim_advance_next(s, end_ns)) {
             return false;
         }
-        s->now_ns = next;
     }
 }
 
@@ -187,10 +200,23 @@ void sim_advance_ms(struct sim *s, uint64_t ms)
 
 /* ---- hosts ---- */
 
+static unsigned number_free(const struct sim *s)
+{
+    uint64_t taken = 0;
+    LIST_FOREACH (&s->hosts, node) {
+        taken |= UINT64_C(1) << LIST_ENTRY(node, struct sim_host, node)->number;
+    }
+    ensure(taken != UINT64_MAX);
+    static_assert(SIM_HOSTS_MAX == 64, "a bit each");
+    return (unsigned)__builtin_ctzll(~taken);
+}
+
 struct sim_host *sim_host_add(struct sim *s, const char *name)
 {
     struct sim_host *h = mem_zalloc(sizeof(*h));
     h->sim = s;
+    h->number = number_free(s);
+    h->drift_ns = h->drift_mono_ns = s->now_ns;
     h->name = mem_strdup(name);
     h->clock.ops = &clock_ops;
     h->rand.ops = &rand_ops;
@@ -243,36 +269,101 @@ void sim_wall_offset_set(struct env *env, int64_t ns)
     sim_host_of(env)->wall_offset_ns = ns;
 }
 
-/* ---- cuts ---- */
+/* ---- a host that dies ---- */
 
-static struct sim_cut *cut_find(const struct sim *s, const char *a, const char *b)
+struct sim_host *sim_host_replace(struct sim_host *h, bool is_silent)
 {
-    LIST_FOREACH (&s->cuts, node) {
-        struct sim_cut *c = LIST_ENTRY(node, struct sim_cut, node);
-        if ((strcmp(c->a, a) == 0 && strcmp(c->b, b) == 0) ||
-            (strcmp(c->a, b) == 0 && strcmp(c->b, a) == 0)) {
-            return c;
-        }
+    struct sim *s = h->sim;
+    struct sim_host *next = sim_host_add(s, h->name);
+    unsigned number = next->number;
+    next->number = h->number;
+    h->number = number;
+    memset(s->links[number], 0, sizeof(s->links[number]));
+    for (unsigned i = 0; i < SIM_HOSTS_MAX; i++) {
+        s->links[i][number] = (struct sim_link){.is_cut = false};
     }
-    return NULL;
+    sim_disk_destroy(next->disk);
+    next->disk = sim_disk_clone(h->disk);
+    next->env.disk = sim_disk_env(next->disk);
+    next->wall_offset_ns = h->wall_offset_ns;
+    next->is_off = true;
+    sim_disk_power_cut_after(h->disk, sim_disk_op_count(h->disk));
+    h->name[0] = '~';
+    h->is_paused = false;
+    h->is_retired = true;
+    for (int lane = 0; lane < ENV_LANE_COUNT; lane++) {
+        h->exec.is_held[lane] = false;
+        h->exec.job_min_ns[lane] = h->exec.job_max_ns[lane] = 0;
+    }
+    sim_net_retire(h, next, is_silent);
+    return next;
 }
 
-bool sim_is_cut(const struct sim *s, const struct sim_host *a, const struct sim_host *b)
+static void host_remove_now(struct sim_host *h)
 {
-    return cut_find(s, a->name, b->name) != NULL;
+    struct sim *s = h->sim;
+    host_free(h);
+    s->next_host =
+        list_is_empty(&s->hosts) ? NULL : LIST_ENTRY(list_first(&s->hosts), struct sim_host, node);
+    s->last_host = s->last_host == h ? NULL : s->last_host;
+}
+
+void sim_host_remove(struct sim_host *h)
+{
+    h->name[0] = '~';
+    h->is_leaving = true;
+    h->is_retired = true;
+    h->is_paused = false;
+    sim_net_forget(h);
+    if (sim_exec_is_idle(h)) {
+        host_remove_now(h);
+    }
+}
+
+void sim_host_power(struct sim_host *h, bool is_on)
+{
+    h->is_off = !is_on;
+}
+
+void sim_host_pause(struct sim_host *h, bool is_paused)
+{
+    h->is_paused = is_paused;
+}
+
+void sim_host_drift_set(struct sim_host *h, int64_t ppm)
+{
+    ensure(ppm > -1000000);
+    h->drift_mono_ns = sim_host_mono_ns(h);
+    h->drift_ns = h->sim->now_ns;
+    h->drift_ppm = ppm;
+}
+
+const char *sim_host_name(const struct sim_host *h)
+{
+    return h->name;
+}
+
+/* ---- links ---- */
+
+void sim_net_cut_one_way(struct sim_host *from, struct sim_host *to, bool is_cut)
+{
+    from->sim->links[from->number][to->number].is_cut = is_cut;
 }
 
 void sim_net_cut(struct sim *s, const char *host_a, const char *host_b, bool is_cut)
 {
-    struct sim_cut *c = cut_find(s, host_a, host_b);
-    if (!is_cut && c != NULL) {
-        cut_free(c);
-    } else if (is_cut && c == NULL) {
-        c = mem_zalloc(sizeof(*c));
-        c->a = mem_strdup(host_a);
-        c->b = mem_strdup(host_b);
-        list_push_back(&s->cuts, &c->node);
-    }
+    struct sim_host *a = sim_host_by_name(s, host_a), *b = sim_host_by_name(s, host_b);
+    ensure(a != NULL && b != NULL);
+    sim_net_cut_one_way(a, b, is_cut);
+    sim_net_cut_one_way(b, a, is_cut);
+}
+
+void sim_net_latency_set(struct sim_host *from, struct sim_host *to, uint64_t min_ns,
+                         uint64_t max_ns)
+{
+    struct sim_link *l = &from->sim->links[from->number][to->number];
+    l->latency_min_ns = min_ns;
+    l->latency_max_ns = max_ns;
 }
 
 void sim_net_options_set(struct sim *s, const struct sim_net_options *opts)

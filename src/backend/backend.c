@@ -229,7 +229,12 @@ size_t backend_tail_bytes(const struct backend *b)
 
 bool backend_is_dirty(const struct backend *b)
 {
-    return b->tail.records.end > b->taken_records || b->tail.ops.end > b->taken_ops ||
+    const struct tail_ring *marks = &b->tail.marks;
+    if (marks->end == marks->first) {
+        return b->sealed_index > b->taken_index;
+    }
+    const struct tail_mark *last = tail_ring_at(marks, marks->end - 1);
+    return last->record_end > b->taken_records || last->op_end > b->taken_ops ||
            b->sealed_index > b->taken_index;
 }
 
