@@ -39,6 +39,7 @@
                                  */
 #define LIMIT_PLAN_PIN_MS 60000 /* a reader slower than this is reset */
 #define LIMIT_WATCHES 4194304   /* over all streams of a member */
+#define LIMIT_SESSIONS 65536    /* calls of Lock and Election under way */
 #define LIMIT_RESPONSE_BUFFER_BYTES (128u << 20) /* all response bytes waiting for windows */
 
 /* Net. */

@@ -330,6 +330,7 @@ void service_stop(struct service *s)
     promotions_stop(s);
     lease_asks_stop(s);
     watches_stop(s);
+    sessions_stop(s);
 }
 
 void service_check_initial(struct service *s, void (*on_done)(void *arg, int err, const char *text),

@@ -13,6 +13,7 @@ struct service *service_create(const struct service_options *opts)
     list_init(&s->lease_asks);
     monitor_create(s);
     watches_create(s);
+    sessions_create(s);
     return s;
 }
 
@@ -28,6 +29,7 @@ static void call_free(struct service_call *sc)
 
 void service_destroy(struct service *s)
 {
+    sessions_destroy(s);
     watches_destroy(s);
     monitor_destroy(s);
     while (s->free != NULL) {
@@ -44,6 +46,7 @@ void service_register(struct service *s, struct grpc_server *server)
     kv_register(s, server);
     lease_register(s, server);
     watch_register(s, server);
+    election_register(s, server);
     maintenance_register(s, server);
     cluster_register(s, server);
     upgrade_register(s, server);
@@ -55,7 +58,7 @@ void service_register(struct service *s, struct grpc_server *server)
 static void on_core_reply(struct core_request *r)
 {
     struct service_call *sc = container_of(r, struct service_call, req);
-    if (sc->call != NULL) {
+    if (sc->call != NULL || sc->owner != NULL) {
         sc->on_reply(sc);
         return;
     }
@@ -87,6 +90,7 @@ struct service_call *service_call_begin(struct service *s, struct grpc_call *cal
     sc->msg = NULL;
     sc->on_reply = on_reply;
     sc->is_canceled = false;
+    sc->owner = NULL;
     sc->number = 0;
     buf_clear(&sc->response);
     if (call != NULL) {
