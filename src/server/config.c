@@ -17,6 +17,7 @@ enum {
     WATCH_PROGRESS_MIN_MS = 100,
 };
 enum { ELECTION_MS_MAX = 50000, ELECTION_TICKS_MIN = 5, SAMPLING_RATE_MAX = 1000000 };
+#define NS_PER_HOUR INT64_C(3600000000000)
 
 /* ---- checks ---- */
 
@@ -140,36 +141,41 @@ static int check_timers(const struct flags *f, struct buf *error)
     return ERR_INVALID;
 }
 
-/* 0, 0h, 0s: off.  ERR_INVALID: etcd's text. */
-static int check_retention(const struct flags *f, int64_t *out, struct buf *error)
+static bool is_periodic(const struct flags *f)
+{
+    return strcmp(flag_text(f, FLAG_ID_AUTO_COMPACTION_MODE), "periodic") == 0;
+}
+
+/* Nanoseconds or revisions, 0 = off; a text with a unit means its nanoseconds in both modes.
+ * ERR_INVALID: etcd's text.  What is below 0 or above 292 years etcd takes, and then compacts all
+ * the time or never. */
+int config_retention(const struct flags *f, int64_t *out, struct buf *error)
 {
     const char *text = flag_text(f, FLAG_ID_AUTO_COMPACTION_RETENTION);
     struct slice t = slice_cstr(text[0] == 0 ? "0" : text);
-    if (gotext_parse_int(t, 10, 64, out) == 0 && *out >= 0) {
-        return 0;
+    int64_t n;
+    bool is_number = gotext_parse_int(t, 10, 64, &n) == 0 && n >= 0;
+    bool is_hours = is_number && is_periodic(f);
+    if (!is_number && gotext_parse_duration(t, &n) != 0) {
+        buf_append_cstr(error, "error parsing CompactionRetention: ");
+        gotext_duration_error(error, t);
+        return ERR_INVALID;
     }
-    if (gotext_parse_duration(t, out) == 0) {
-        return 0;
+    if (n < 0 || (is_hours && n > INT64_MAX / NS_PER_HOUR)) {
+        buf_printf(error, "error parsing CompactionRetention: %s is out of range", text);
+        return ERR_INVALID;
     }
-    buf_append_cstr(error, "error parsing CompactionRetention: ");
-    gotext_duration_error(error, t);
-    return ERR_INVALID;
+    *out = is_hours ? n * NS_PER_HOUR : n;
+    return 0;
 }
 
 static bool is_refused(const struct flags *f, enum flag_id id)
 {
-    int64_t retention = 0;
     if (flag_spec(id)->support != FLAG_REFUSED || flag_is_default(f, id)) {
         return false;
     }
     if (flag_spec(id)->type == FLAG_BOOL) {
         return flag_bool(f, id);
-    }
-    if (id == FLAG_ID_AUTO_COMPACTION_RETENTION) { /* a bad text is told later, as etcd does */
-        struct buf error = BUF_INIT;
-        int err = check_retention(f, &retention, &error);
-        buf_deinit(&error);
-        return err == 0 && retention != 0;
     }
     return true;
 }
@@ -412,7 +418,7 @@ int config_check_cluster(const struct config *c, bool is_initialized, struct buf
             return err;
         }
     }
-    int err = check_retention(c->flags, &retention, error);
+    int err = config_retention(c->flags, &retention, error);
     for (size_t i = 0; err == 0 && i < c->listen_metrics.count; i++) {
         if (url_is_secure(c->listen_metrics.items[i]) && c->server.metrics_tls == NULL) {
             buf_append_cstr(error, "client TLS key/cert (--cert-file, --key-file) must be provided "
@@ -540,6 +546,18 @@ static void make_driver(const struct config *c, struct driver_config *d)
     };
 }
 
+/* A bad text is told later (config_check_cluster). */
+static void make_retention(const struct flags *f, struct server_config *s)
+{
+    struct buf error = BUF_INIT;
+    int64_t keep = 0;
+    if (config_retention(f, &keep, &error) == 0 && keep > 0) {
+        s->compaction = is_periodic(f) ? SERVICE_COMPACT_PERIODIC : SERVICE_COMPACT_REVISION;
+        s->compaction_keep = keep;
+    }
+    buf_deinit(&error);
+}
+
 /* What gates switch, the checks of the others' data, and T. */
 static void make_checks(const struct flags *f, struct server_config *s)
 {
@@ -554,6 +572,7 @@ static void make_checks(const struct flags *f, struct server_config *s)
     if (gate_is_on(gates, "CompactHashCheck")) {
         s->compact_hash_check_ms = flag_ms(f, FLAG_ID_COMPACT_HASH_CHECK_TIME);
     }
+    make_retention(f, s);
     s->request_timeout_ms = REQUEST_TIMEOUT_MS + 2 * flag_uint(f, FLAG_ID_ELECTION_TIMEOUT);
 }
 

@@ -46,6 +46,9 @@ void config_deinit(struct config *c);
 MUST_USE int config_check_listeners(const struct config *c, struct buf *error);
 MUST_USE int config_check_cluster(const struct config *c, bool is_initialized, struct buf *error);
 
+/* --auto-compaction-retention: nanoseconds or revisions, 0 = off; ERR_INVALID with etcd's text. */
+MUST_USE int config_retention(const struct flags *f, int64_t *out, struct buf *error);
+
 /* The lines before the listeners are bound, "starting an etcd server" and "now serving ...". */
 void config_log_listeners(const struct config *c);
 void config_log_starting(const struct config *c, bool is_initialized);

@@ -53,6 +53,7 @@ struct service {
     struct monitor *monitor;
     struct watches *watches;
     struct sessions *sessions;
+    struct compactor *compactor; /* NULL: off */
 };
 
 /* ---- calls ---- */
@@ -132,6 +133,11 @@ void sessions_create(struct service *s);
 /* Ends all. */
 void sessions_stop(struct service *s);
 void sessions_destroy(struct service *s);
+/* compactor.c */
+void compactor_create(struct service *s);
+void compactor_start(struct service *s);
+void compactor_stop(struct service *s);
+void compactor_destroy(struct service *s);
 /* lease.c: a new lease's id, as a server chooses it. */
 int64_t service_lease_id(struct service *s);
 /* range.c: the reply of a CORE_RANGE request, unary and streamed. */

@@ -14,6 +14,7 @@ struct service *service_create(const struct service_options *opts)
     monitor_create(s);
     watches_create(s);
     sessions_create(s);
+    compactor_create(s);
     return s;
 }
 
@@ -29,6 +30,7 @@ static void call_free(struct service_call *sc)
 
 void service_destroy(struct service *s)
 {
+    compactor_destroy(s);
     sessions_destroy(s);
     watches_destroy(s);
     monitor_destroy(s);
