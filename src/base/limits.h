@@ -12,6 +12,7 @@
 #define LIMIT_TXN_OPS_DEFAULT 128
 #define LIMIT_RESPONSE_BYTES 2147483647 /* gRPC send limit of etcd */
 #define LIMIT_APPLY_GAP 5000            /* committed - applied above this: too many requests */
+#define LIMIT_APPLY_GAP_REVOKE 10000    /* of lease revocations, gate PriorityRequest */
 #define LIMIT_LEASE_TTL_S 9000000000
 
 /* Backend (design.md 5). */

@@ -382,6 +382,55 @@ int config_check(const struct flags *f, struct buf *error)
     return err;
 }
 
+/* ---- the address that peers are dialled from ---- */
+
+/* An IP that other machines can answer to. */
+static bool is_usable_source(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1) {
+        uint32_t ip = ntohl(v4.s_addr);
+        return ip != INADDR_ANY && ip >> 24 != IN_LOOPBACKNET;
+    }
+    return inet_pton(AF_INET6, host, &v6) == 1 && !IN6_IS_ADDR_LOOPBACK(&v6) &&
+           !IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
+
+static bool find_source(struct config *c)
+{
+    bool found = false;
+    for (size_t i = 0; !found && i < c->advertise_peer_urls.count; i++) {
+        const char *url = c->advertise_peer_urls.items[i];
+        struct buf host = BUF_INIT, port = BUF_INIT;
+        split_address(url_address(url), &host, &port);
+        found = !url_is_unix(url) && host.len < sizeof(c->local_address) &&
+                is_usable_source(buf_cstr(&host));
+        if (found) {
+            memcpy(c->local_address, buf_cstr(&host), host.len + 1);
+        }
+        buf_deinit(&host);
+        buf_deinit(&port);
+    }
+    return found;
+}
+
+void config_infer_local_address(struct config *c)
+{
+    const struct strs *urls = &c->advertise_peer_urls;
+    if (!gate_is_on(flag_text(c->flags, FLAG_ID_FEATURE_GATES), "SetMemberLocalAddr")) {
+        return;
+    }
+    log_info("searching for a suitable member local address in AdvertisePeerURLs",
+             LOG_STRS("advertise-peer-urls", urls->items, urls->count));
+    if (find_source(c)) {
+        log_info("setting member local address", LOG_STR("LocalAddr", c->local_address));
+    } else {
+        log_warn("unable to set a member local address due to lack of suitable local addresses",
+                 LOG_STRS("advertise-peer-urls", urls->items, urls->count));
+    }
+}
+
 /* ---- the checks of step 2 ---- */
 
 int config_check_listeners(const struct config *c, struct buf *error)
@@ -565,6 +614,9 @@ static void make_checks(const struct flags *f, struct server_config *s)
     s->is_existing = strcmp(flag_text(f, FLAG_ID_INITIAL_CLUSTER_STATE), "existing") == 0;
     s->has_initial_corrupt_check = gate_is_on(gates, "InitialCorruptCheck");
     s->driver.no_fast_keep_alive = !gate_is_on(gates, "FastLeaseKeepAlive");
+    s->driver.revokes_first = gate_is_on(gates, "PriorityRequest");
+    s->stops_on_defrag = gate_is_on(gates, "StopGRPCServiceOnDefrag");
+    s->feature_gates = gates;
     s->driver.lease_checkpoints = gate_is_on(gates, "LeaseCheckpoint");
     s->driver.lease_checkpoints_persist = gate_is_on(gates, "LeaseCheckpointPersist");
     s->corrupt_check_ms = flag_ms(f, FLAG_ID_CORRUPT_CHECK_TIME);

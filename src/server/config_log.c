@@ -106,7 +106,7 @@ static void append_cluster(struct buf *out, const struct config *c, bool is_init
     append_strs(out, "advertise-client-urls", &c->advertise_client_urls);
     append_strs(out, "listen-client-urls", &c->listen_client);
     append_strs(out, "listen-metrics-urls", &c->listen_metrics);
-    append_text(out, "local-address", "");
+    append_text(out, "local-address", c->local_address);
     append_list(out, "cors", flag_text(f, FLAG_ID_CORS));
     append_list(out, "host-whitelist", flag_text(f, FLAG_ID_HOST_WHITELIST));
     append_text(out, "initial-cluster", is_initialized ? "" : c->initial_cluster);

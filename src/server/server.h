@@ -48,6 +48,8 @@ struct server_config {
     bool has_initial_corrupt_check;
     uint64_t corrupt_check_ms;      /* 0: off */
     uint64_t compact_hash_check_ms; /* 0: off */
+    const char *feature_gates;      /* the checked list; of the flags */
+    bool stops_on_defrag;           /* gate StopGRPCServiceOnDefrag */
     uint64_t watch_progress_ms;
     enum service_compaction compaction;
     int64_t compaction_keep;

@@ -53,6 +53,8 @@ struct service {
     struct monitor *monitor;
     struct watches *watches;
     struct sessions *sessions;
+    struct list health_watches; /* of "" */
+    unsigned defrags;
     struct compactor *compactor; /* NULL: off */
 };
 
@@ -95,6 +97,8 @@ void lease_register(struct service *s, struct grpc_server *server);
 void maintenance_register(struct service *s, struct grpc_server *server);
 void cluster_register(struct service *s, struct grpc_server *server);
 void health_register(struct service *s, struct grpc_server *server);
+/* A defragmentation begins or ends. */
+void health_defrag(struct service *s, bool begins);
 void downgrade_on_message(struct grpc_call *call, struct slice msg);
 void move_leader_on_message(struct grpc_call *call, struct slice msg);
 void watch_register(struct service *s, struct grpc_server *server);

@@ -11,6 +11,7 @@ struct service *service_create(const struct service_options *opts)
     s->core = driver_core(opts->driver);
     list_init(&s->promotions);
     list_init(&s->lease_asks);
+    list_init(&s->health_watches);
     monitor_create(s);
     watches_create(s);
     sessions_create(s);

@@ -65,6 +65,7 @@ struct service_options {
     uint64_t election_ms;              /* how often streams that want a leader look for one */
     uint64_t watch_progress_ms;        /* --watch-progress-notify-interval */
     uint64_t compact_hash_check_ms;    /* --compact-hash-check-time; 0: the gate is off */
+    bool stops_on_defrag;              /* Health says NOT_SERVING meanwhile */
     enum service_compaction compaction;
     int64_t compaction_keep; /* above 0 */
 };
