@@ -12,6 +12,7 @@
 #define LIMIT_TXN_OPS_DEFAULT 128
 #define LIMIT_RESPONSE_BYTES 2147483647 /* gRPC send limit of etcd */
 #define LIMIT_APPLY_GAP 5000            /* committed - applied above this: too many requests */
+#define LIMIT_APPLY_GAP_REVOKE 10000    /* of lease revocations, gate PriorityRequest */
 #define LIMIT_LEASE_TTL_S 9000000000
 
 /* Backend (design.md 5). */
@@ -39,6 +40,7 @@
                                  */
 #define LIMIT_PLAN_PIN_MS 60000 /* a reader slower than this is reset */
 #define LIMIT_WATCHES 4194304   /* over all streams of a member */
+#define LIMIT_SESSIONS 65536    /* calls of Lock and Election under way */
 #define LIMIT_RESPONSE_BUFFER_BYTES (128u << 20) /* all response bytes waiting for windows */
 
 /* Net. */

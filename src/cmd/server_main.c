@@ -454,6 +454,11 @@ static int bind_and_run(struct program *p)
     if (config_check_cluster(&p->config, is_initialized, &p->error) != 0) {
         return start_failed(p, buf_cstr(&p->error));
     }
+    config_infer_local_address(&p->config);
+    if (p->config.local_address[0] != 0) {
+        int err = os_env_source_set(p->env, p->config.local_address);
+        ensure(err == 0); /* it was found to be an IP */
+    }
     config_log_starting(&p->config, is_initialized);
     if (flag_bool(&p->flags, FLAG_ID_MEMORY_MLOCK) && os_mlockall() != 0) {
         return start_failed(p, os_last_text_go());

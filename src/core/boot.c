@@ -354,6 +354,7 @@ static int make_core(struct boot *b)
         .advance_ticks = !dc->no_initial_tick_advance,
         .pre_vote = dc->pre_vote,
         .fast_keep_alive = !dc->no_fast_keep_alive,
+        .revokes_first = dc->revokes_first,
         .has_persisted_checkpoints = dc->lease_checkpoints_persist,
     };
     struct raft_hard_state hard = b->contents.hard_state;

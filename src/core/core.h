@@ -65,6 +65,7 @@ struct core_config {
     bool advance_ticks; /* --initial-election-tick-advance */
     bool pre_vote;
     bool fast_keep_alive;           /* FastLeaseKeepAlive: a known lease is renewed at once */
+    bool revokes_first;             /* PriorityRequest: LIMIT_APPLY_GAP_REVOKE */
     bool has_persisted_checkpoints; /* LeaseCheckpointPersist: whatever the cluster version */
 };
 

@@ -78,6 +78,7 @@ struct driver_config {
     bool no_sync;
     bool pre_vote;
     bool no_fast_keep_alive; /* gate FastLeaseKeepAlive off */
+    bool revokes_first;      /* gate PriorityRequest */
     bool lease_checkpoints;  /* gates LeaseCheckpoint, LeaseCheckpointPersist */
     bool lease_checkpoints_persist;
 

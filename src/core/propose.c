@@ -22,6 +22,12 @@ bool core_is_over_quota(const struct core *c, uint64_t cost)
            backend_size_bytes(c->backend) + cost >= (uint64_t)c->config.quota_bytes;
 }
 
+static uint64_t apply_gap_max(const struct core *c, const struct core_request *r)
+{
+    bool is_first = c->config.revokes_first && r->which == WIRE_INTERNAL_LEASE_REVOKE;
+    return is_first ? LIMIT_APPLY_GAP_REVOKE : LIMIT_APPLY_GAP;
+}
+
 /* Admission: client-api 2.0.1 step 3 and 2.0.3. */
 static int admit(struct core *c, const struct core_request *r, size_t entry_bytes)
 {
@@ -38,7 +44,7 @@ static int admit(struct core *c, const struct core_request *r, size_t entry_byte
     if (entry_bytes > c->config.request_bytes_max) {
         return ERR_RPC_REQUEST_TOO_LARGE;
     }
-    if (c->committed > c->applied + LIMIT_APPLY_GAP) {
+    if (c->committed > c->applied + apply_gap_max(c, r)) {
         return ERR_RPC_TOO_MANY_REQUESTS;
     }
     return 0;

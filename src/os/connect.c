@@ -5,6 +5,7 @@
  * One timer of the conn bounds the whole.  A conn that is closed meanwhile abandons this struct,
  * which then lives until libuv gives back its request.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -116,11 +117,38 @@ static void on_try(uv_poll_t *poll, int status, int events)
     uv_close((uv_handle_t *)&k->poll, on_try_closed);
 }
 
+int os_env_source_set(struct env *env, const char *ip)
+{
+    struct sockaddr_storage *sa = &os_env_of_net(env->net)->net.source;
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    if (inet_pton(AF_INET, ip, &v4.sin_addr) == 1) {
+        memcpy(sa, &v4, sizeof(v4));
+    } else if (inet_pton(AF_INET6, ip, &v6.sin6_addr) == 1) {
+        memcpy(sa, &v6, sizeof(v6));
+    } else {
+        return ERR_INVALID;
+    }
+    return 0;
+}
+
+static bool source_bind(const struct os_connect *k)
+{
+    const struct sockaddr_storage *source = &k->net->source;
+    const void *sa = source;
+    socklen_t len =
+        source->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    return source->ss_family != k->sa.ss_family || bind(k->fd, sa, len) == 0;
+}
+
 /* 0 when the try is under way. */
 static int try_start(struct os_connect *k)
 {
     k->fd = socket(k->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (k->fd < 0) {
+        return os_fail();
+    }
+    if (!source_bind(k)) {
         return os_fail();
     }
     const void *sa = &k->sa;

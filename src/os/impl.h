@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <uv.h>
 
@@ -100,6 +101,7 @@ struct os_net {
     struct list conns;
     struct list listeners;
     uint8_t *read_buffer; /* OS_READ_BUFFER_BYTES */
+    struct sockaddr_storage source; /* of outgoing connections; AF_UNSPEC: the kernel's choice */
     bool is_closing;      /* no callbacks any more */
 };
 

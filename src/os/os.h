@@ -50,6 +50,10 @@ MUST_USE int os_env_create(const struct os_options *opts, struct env **out);
  * ends the threads. */
 void os_env_destroy(struct env *env);
 
+/* Outgoing TCP connections to addresses of the same family begin at this IP (any port).
+ * ERR_INVALID: it is none. */
+MUST_USE int os_env_source_set(struct env *env, const char *ip);
+
 /* Runs events until os_loop_stop; what is ready is handled first.  May be called again. */
 void os_loop_run(struct env *env);
 /* From a callback of this loop: os_loop_run returns after this turn. */

@@ -17,6 +17,7 @@ enum {
     WATCH_PROGRESS_MIN_MS = 100,
 };
 enum { ELECTION_MS_MAX = 50000, ELECTION_TICKS_MIN = 5, SAMPLING_RATE_MAX = 1000000 };
+#define NS_PER_HOUR INT64_C(3600000000000)
 
 /* ---- checks ---- */
 
@@ -140,36 +141,41 @@ static int check_timers(const struct flags *f, struct buf *error)
     return ERR_INVALID;
 }
 
-/* 0, 0h, 0s: off.  ERR_INVALID: etcd's text. */
-static int check_retention(const struct flags *f, int64_t *out, struct buf *error)
+static bool is_periodic(const struct flags *f)
+{
+    return strcmp(flag_text(f, FLAG_ID_AUTO_COMPACTION_MODE), "periodic") == 0;
+}
+
+/* Nanoseconds or revisions, 0 = off; a text with a unit means its nanoseconds in both modes.
+ * ERR_INVALID: etcd's text.  What is below 0 or above 292 years etcd takes, and then compacts all
+ * the time or never. */
+int config_retention(const struct flags *f, int64_t *out, struct buf *error)
 {
     const char *text = flag_text(f, FLAG_ID_AUTO_COMPACTION_RETENTION);
     struct slice t = slice_cstr(text[0] == 0 ? "0" : text);
-    if (gotext_parse_int(t, 10, 64, out) == 0 && *out >= 0) {
-        return 0;
+    int64_t n;
+    bool is_number = gotext_parse_int(t, 10, 64, &n) == 0 && n >= 0;
+    bool is_hours = is_number && is_periodic(f);
+    if (!is_number && gotext_parse_duration(t, &n) != 0) {
+        buf_append_cstr(error, "error parsing CompactionRetention: ");
+        gotext_duration_error(error, t);
+        return ERR_INVALID;
     }
-    if (gotext_parse_duration(t, out) == 0) {
-        return 0;
+    if (n < 0 || (is_hours && n > INT64_MAX / NS_PER_HOUR)) {
+        buf_printf(error, "error parsing CompactionRetention: %s is out of range", text);
+        return ERR_INVALID;
     }
-    buf_append_cstr(error, "error parsing CompactionRetention: ");
-    gotext_duration_error(error, t);
-    return ERR_INVALID;
+    *out = is_hours ? n * NS_PER_HOUR : n;
+    return 0;
 }
 
 static bool is_refused(const struct flags *f, enum flag_id id)
 {
-    int64_t retention = 0;
     if (flag_spec(id)->support != FLAG_REFUSED || flag_is_default(f, id)) {
         return false;
     }
     if (flag_spec(id)->type == FLAG_BOOL) {
         return flag_bool(f, id);
-    }
-    if (id == FLAG_ID_AUTO_COMPACTION_RETENTION) { /* a bad text is told later, as etcd does */
-        struct buf error = BUF_INIT;
-        int err = check_retention(f, &retention, &error);
-        buf_deinit(&error);
-        return err == 0 && retention != 0;
     }
     return true;
 }
@@ -376,6 +382,55 @@ int config_check(const struct flags *f, struct buf *error)
     return err;
 }
 
+/* ---- the address that peers are dialled from ---- */
+
+/* An IP that other machines can answer to. */
+static bool is_usable_source(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1) {
+        uint32_t ip = ntohl(v4.s_addr);
+        return ip != INADDR_ANY && ip >> 24 != IN_LOOPBACKNET;
+    }
+    return inet_pton(AF_INET6, host, &v6) == 1 && !IN6_IS_ADDR_LOOPBACK(&v6) &&
+           !IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
+
+static bool find_source(struct config *c)
+{
+    bool found = false;
+    for (size_t i = 0; !found && i < c->advertise_peer_urls.count; i++) {
+        const char *url = c->advertise_peer_urls.items[i];
+        struct buf host = BUF_INIT, port = BUF_INIT;
+        split_address(url_address(url), &host, &port);
+        found = !url_is_unix(url) && host.len < sizeof(c->local_address) &&
+                is_usable_source(buf_cstr(&host));
+        if (found) {
+            memcpy(c->local_address, buf_cstr(&host), host.len + 1);
+        }
+        buf_deinit(&host);
+        buf_deinit(&port);
+    }
+    return found;
+}
+
+void config_infer_local_address(struct config *c)
+{
+    const struct strs *urls = &c->advertise_peer_urls;
+    if (!gate_is_on(flag_text(c->flags, FLAG_ID_FEATURE_GATES), "SetMemberLocalAddr")) {
+        return;
+    }
+    log_info("searching for a suitable member local address in AdvertisePeerURLs",
+             LOG_STRS("advertise-peer-urls", urls->items, urls->count));
+    if (find_source(c)) {
+        log_info("setting member local address", LOG_STR("LocalAddr", c->local_address));
+    } else {
+        log_warn("unable to set a member local address due to lack of suitable local addresses",
+                 LOG_STRS("advertise-peer-urls", urls->items, urls->count));
+    }
+}
+
 /* ---- the checks of step 2 ---- */
 
 int config_check_listeners(const struct config *c, struct buf *error)
@@ -412,7 +467,7 @@ int config_check_cluster(const struct config *c, bool is_initialized, struct buf
             return err;
         }
     }
-    int err = check_retention(c->flags, &retention, error);
+    int err = config_retention(c->flags, &retention, error);
     for (size_t i = 0; err == 0 && i < c->listen_metrics.count; i++) {
         if (url_is_secure(c->listen_metrics.items[i]) && c->server.metrics_tls == NULL) {
             buf_append_cstr(error, "client TLS key/cert (--cert-file, --key-file) must be provided "
@@ -540,6 +595,18 @@ static void make_driver(const struct config *c, struct driver_config *d)
     };
 }
 
+/* A bad text is told later (config_check_cluster). */
+static void make_retention(const struct flags *f, struct server_config *s)
+{
+    struct buf error = BUF_INIT;
+    int64_t keep = 0;
+    if (config_retention(f, &keep, &error) == 0 && keep > 0) {
+        s->compaction = is_periodic(f) ? SERVICE_COMPACT_PERIODIC : SERVICE_COMPACT_REVISION;
+        s->compaction_keep = keep;
+    }
+    buf_deinit(&error);
+}
+
 /* What gates switch, the checks of the others' data, and T. */
 static void make_checks(const struct flags *f, struct server_config *s)
 {
@@ -547,6 +614,9 @@ static void make_checks(const struct flags *f, struct server_config *s)
     s->is_existing = strcmp(flag_text(f, FLAG_ID_INITIAL_CLUSTER_STATE), "existing") == 0;
     s->has_initial_corrupt_check = gate_is_on(gates, "InitialCorruptCheck");
     s->driver.no_fast_keep_alive = !gate_is_on(gates, "FastLeaseKeepAlive");
+    s->driver.revokes_first = gate_is_on(gates, "PriorityRequest");
+    s->stops_on_defrag = gate_is_on(gates, "StopGRPCServiceOnDefrag");
+    s->feature_gates = gates;
     s->driver.lease_checkpoints = gate_is_on(gates, "LeaseCheckpoint");
     s->driver.lease_checkpoints_persist = gate_is_on(gates, "LeaseCheckpointPersist");
     s->corrupt_check_ms = flag_ms(f, FLAG_ID_CORRUPT_CHECK_TIME);
@@ -554,6 +624,7 @@ static void make_checks(const struct flags *f, struct server_config *s)
     if (gate_is_on(gates, "CompactHashCheck")) {
         s->compact_hash_check_ms = flag_ms(f, FLAG_ID_COMPACT_HASH_CHECK_TIME);
     }
+    make_retention(f, s);
     s->request_timeout_ms = REQUEST_TIMEOUT_MS + 2 * flag_uint(f, FLAG_ID_ELECTION_TIMEOUT);
 }
 

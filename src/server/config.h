@@ -13,6 +13,8 @@
 #include "server/flags.h"
 #include "server/server.h"
 
+enum { CONFIG_IP_MAX = 46 };
+
 struct config {
     struct flags *flags;
     struct strs listen_client;
@@ -26,6 +28,7 @@ struct config {
     char *advertise_peer;   /* with commas */
     char *advertise_client; /* with commas */
     bool uses_host;
+    char local_address[CONFIG_IP_MAX]; /* "": the kernel's choice */
     struct server_config server;
 };
 
@@ -45,6 +48,13 @@ void config_deinit(struct config *c);
 /* The checks of step 2 that need no file: their failure ends the start with "discovery failed". */
 MUST_USE int config_check_listeners(const struct config *c, struct buf *error);
 MUST_USE int config_check_cluster(const struct config *c, bool is_initialized, struct buf *error);
+
+/* --auto-compaction-retention: nanoseconds or revisions, 0 = off; ERR_INVALID with etcd's text. */
+MUST_USE int config_retention(const struct flags *f, int64_t *out, struct buf *error);
+
+/* local_address: with the gate SetMemberLocalAddr the first usable IP of the advertised peer URLs;
+ * etcd's lines about it. */
+void config_infer_local_address(struct config *c);
 
 /* The lines before the listeners are bound, "starting an etcd server" and "now serving ...". */
 void config_log_listeners(const struct config *c);

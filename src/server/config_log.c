@@ -106,7 +106,7 @@ static void append_cluster(struct buf *out, const struct config *c, bool is_init
     append_strs(out, "advertise-client-urls", &c->advertise_client_urls);
     append_strs(out, "listen-client-urls", &c->listen_client);
     append_strs(out, "listen-metrics-urls", &c->listen_metrics);
-    append_text(out, "local-address", "");
+    append_text(out, "local-address", c->local_address);
     append_list(out, "cors", flag_text(f, FLAG_ID_CORS));
     append_list(out, "host-whitelist", flag_text(f, FLAG_ID_HOST_WHITELIST));
     append_text(out, "initial-cluster", is_initialized ? "" : c->initial_cluster);
@@ -123,15 +123,17 @@ static void append_cluster(struct buf *out, const struct config *c, bool is_init
     buf_deinit(&gates);
 }
 
-static void append_rest(struct buf *out, const struct flags *f)
+static void append_rest(struct buf *out, const struct config *c)
 {
+    const struct flags *f = c->flags;
+    int64_t keep = c->server.compaction_keep;
     append_bool(out, "initial-corrupt-check",
                 gate_is_on(flag_text(f, FLAG_ID_FEATURE_GATES), "InitialCorruptCheck"));
     append_flag(out, f, "corrupt-check-time-interval", FLAG_ID_CORRUPT_CHECK_TIME);
     append_flag(out, f, "compact-check-time-interval", FLAG_ID_COMPACT_HASH_CHECK_TIME);
     append_flag(out, f, "auto-compaction-mode", FLAG_ID_AUTO_COMPACTION_MODE);
-    append_ns(out, "auto-compaction-retention", 0);
-    append_ns(out, "auto-compaction-interval", 0);
+    append_ns(out, "auto-compaction-retention", keep);
+    append_ns(out, "auto-compaction-interval", keep);
     append_flag(out, f, "discovery-token", FLAG_ID_DISCOVERY_TOKEN);
     append_flag(out, f, "discovery-endpoints", FLAG_ID_DISCOVERY_ENDPOINTS);
     append_flag(out, f, "discovery-dial-timeout", FLAG_ID_DISCOVERY_DIAL_TIMEOUT);
@@ -163,7 +165,7 @@ void config_log_starting(const struct config *c, bool is_initialized)
     append_number(&out, "max-cpu-available", os_cpu_count());
     append_member(&out, c, is_initialized);
     append_cluster(&out, c, is_initialized);
-    append_rest(&out, c->flags);
+    append_rest(&out, c);
     log_info("starting an etcd server", LOG_JSON("etcd-version", buf_cstr(&out)));
     buf_deinit(&out);
     uint64_t bytes = flag_uint(c->flags, FLAG_ID_MAX_REQUEST_BYTES);

@@ -125,6 +125,17 @@ bool gate_is_on(const char *list, const char *name)
     return g->def;
 }
 
+bool gate_at(const char *list, size_t i, struct gate_state *out)
+{
+    if (i >= ARRAY_LEN(gates)) {
+        return false;
+    }
+    *out = (struct gate_state){.name = gates[i].name,
+                               .stage = gates[i].is_beta ? "BETA" : "ALPHA",
+                               .is_on = gate_is_on(list, gates[i].name)};
+    return true;
+}
+
 void gates_text(const char *list, struct buf *out)
 {
     bool is_first = true, value;

@@ -136,6 +136,16 @@ static const char *kind_text(enum grpc_kind kind)
     return "unary";
 }
 
+static void init_features(struct server *s)
+{
+    const char *list = s->config.feature_gates == NULL ? "" : s->config.feature_gates;
+    struct gate_state g;
+    for (size_t i = 0; gate_at(list, i, &g); i++) {
+        const char *labels[] = {g.name, g.stage};
+        metric_set(metrics_with(s->metrics, METRIC_SERVER_FEATURE_ENABLED, labels), g.is_on);
+    }
+}
+
 void server_metrics_init(struct server *s)
 {
     size_t count = grpc_server_method_count(s->grpc);
@@ -152,6 +162,7 @@ void server_metrics_init(struct server *s)
     metric_set(metrics_with(s->metrics, METRIC_SERVER_ID, id_label), 1);
     const char *version[] = {level_rules(driver_level(s->driver))->server_version};
     metric_set(metrics_with(s->metrics, METRIC_SERVER_VERSION, version), 1);
+    init_features(s);
     driver_timing_hook(s->driver, on_timing, s);
     metrics_on_scrape(s->metrics, collect, s);
 }

@@ -425,6 +425,9 @@ static void make_rpc(struct server *s)
         .watch_progress_ms = s->config.watch_progress_ms,
         .corrupt_check_ms = s->config.corrupt_check_ms,
         .compact_hash_check_ms = s->config.compact_hash_check_ms,
+        .stops_on_defrag = s->config.stops_on_defrag,
+        .compaction = s->config.compaction,
+        .compaction_keep = s->config.compaction_keep,
     };
     s->service = service_create(&so);
     struct gateway_options go = {.driver = s->driver, .service = s->service, .metrics = s->metrics};

@@ -14,6 +14,7 @@
 #include "core/driver.h"
 #include "metrics/metrics.h"
 #include "rpc/tls.h"
+#include "service/service.h"
 
 enum { SERVER_URLS_MAX = 16, SERVER_NET_THREADS_MAX = 64 };
 
@@ -47,7 +48,11 @@ struct server_config {
     bool has_initial_corrupt_check;
     uint64_t corrupt_check_ms;      /* 0: off */
     uint64_t compact_hash_check_ms; /* 0: off */
+    const char *feature_gates;      /* the checked list; of the flags */
+    bool stops_on_defrag;           /* gate StopGRPCServiceOnDefrag */
     uint64_t watch_progress_ms;
+    enum service_compaction compaction;
+    int64_t compaction_keep;
     uint64_t request_timeout_ms; /* T of client-api 2.0.4 */
     void (*on_ready)(void *arg); /* the member serves; arg of server_create */
 };

@@ -34,6 +34,7 @@ struct service_call {
     struct arena arena;
     bool has_arena;
     bool is_canceled;
+    void *owner;      /* told of the reply also when the client has gone; or NULL */
     uint64_t number;  /* of the method's own */
     struct strs urls; /* MemberAdd, MemberUpdate */
     struct service_call *next_free;
@@ -51,6 +52,10 @@ struct service {
     size_t lease_asks_open; /* questions to the leader */
     struct monitor *monitor;
     struct watches *watches;
+    struct sessions *sessions;
+    struct list health_watches; /* of "" */
+    unsigned defrags;
+    struct compactor *compactor; /* NULL: off */
 };
 
 /* ---- calls ---- */
@@ -92,9 +97,12 @@ void lease_register(struct service *s, struct grpc_server *server);
 void maintenance_register(struct service *s, struct grpc_server *server);
 void cluster_register(struct service *s, struct grpc_server *server);
 void health_register(struct service *s, struct grpc_server *server);
+/* A defragmentation begins or ends. */
+void health_defrag(struct service *s, bool begins);
 void downgrade_on_message(struct grpc_call *call, struct slice msg);
 void move_leader_on_message(struct grpc_call *call, struct slice msg);
 void watch_register(struct service *s, struct grpc_server *server);
+void election_register(struct service *s, struct grpc_server *server);
 void upgrade_register(struct service *s, struct grpc_server *server);
 
 /* Members as field `field` of a response. */
@@ -121,6 +129,21 @@ void watches_create(struct service *s);
 /* Ends all streams. */
 void watches_stop(struct service *s);
 void watches_destroy(struct service *s);
+/* A stream that ends when there is no leader has come: it is asked after by sessions_leader_check.
+ */
+void watches_want_leader(struct service *s);
+/* session.c: calls of Lock and Election */
+void sessions_create(struct service *s);
+/* Ends all. */
+void sessions_stop(struct service *s);
+void sessions_destroy(struct service *s);
+/* compactor.c */
+void compactor_create(struct service *s);
+void compactor_start(struct service *s);
+void compactor_stop(struct service *s);
+void compactor_destroy(struct service *s);
+/* lease.c: a new lease's id, as a server chooses it. */
+int64_t service_lease_id(struct service *s);
 /* range.c: the reply of a CORE_RANGE request, unary and streamed. */
 void range_answer(struct service_call *sc);
 void range_stream_answer(struct service_call *sc);

@@ -35,13 +35,13 @@ static int two_numbers(struct slice msg, uint64_t *one, uint64_t *two)
 /* ---- through the log ---- */
 
 /* Positive, and not 0: that means none. */
-static uint64_t choose_id(struct service *s)
+int64_t service_lease_id(struct service *s)
 {
     uint64_t id = 0;
     while (id == 0) {
         id = core_new_id(s->core) & INT64_MAX;
     }
-    return id;
+    return (int64_t)id;
 }
 
 static void grant_on_message(struct grpc_call *call, struct slice msg)
@@ -54,7 +54,7 @@ static void grant_on_message(struct grpc_call *call, struct slice msg)
     }
     struct buf body = BUF_INIT;
     wire_append_u64(&body, 1, ttl);
-    wire_append_u64(&body, 2, id != 0 ? id : choose_id(service_of(call)));
+    wire_append_u64(&body, 2, id != 0 ? id : (uint64_t)service_lease_id(service_of(call)));
     propose(call, WIRE_INTERNAL_LEASE_GRANT, &body, APPLY_GRANT_COST);
     buf_deinit(&body);
 }

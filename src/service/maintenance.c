@@ -194,12 +194,24 @@ static void alarm_on_message(struct grpc_call *call, struct slice msg)
 
 /* ---- Defragment ---- */
 
+static void defrag_done(struct service_call *sc)
+{
+    health_defrag(sc->service, false);
+    if (sc->call != NULL) {
+        service_answer_empty(sc);
+    } else {
+        service_call_end(sc);
+    }
+}
+
 static void defrag_on_message(struct grpc_call *call, struct slice msg)
 {
     (void)msg;
     /* No header, as etcd. */
-    service_call_submit(
-        service_call_begin(service_of(call), call, CORE_DEFRAG, service_answer_empty));
+    struct service_call *sc = service_call_begin(service_of(call), call, CORE_DEFRAG, defrag_done);
+    sc->owner = sc->service; /* Health is told also when the client has gone */
+    health_defrag(sc->service, true);
+    service_call_submit(sc);
 }
 
 #define UNARY(n, fn)                                                                               \

@@ -312,6 +312,7 @@ void service_start(struct service *s)
     }
     arm(m, MONITOR_PERIODIC);
     arm(m, MONITOR_COMPACT);
+    compactor_start(s);
 }
 
 void service_stop(struct service *s)
@@ -330,6 +331,8 @@ void service_stop(struct service *s)
     promotions_stop(s);
     lease_asks_stop(s);
     watches_stop(s);
+    sessions_stop(s);
+    compactor_stop(s);
 }
 
 void service_check_initial(struct service *s, void (*on_done)(void *arg, int err, const char *text),

@@ -11,8 +11,11 @@ struct service *service_create(const struct service_options *opts)
     s->core = driver_core(opts->driver);
     list_init(&s->promotions);
     list_init(&s->lease_asks);
+    list_init(&s->health_watches);
     monitor_create(s);
     watches_create(s);
+    sessions_create(s);
+    compactor_create(s);
     return s;
 }
 
@@ -28,6 +31,8 @@ static void call_free(struct service_call *sc)
 
 void service_destroy(struct service *s)
 {
+    compactor_destroy(s);
+    sessions_destroy(s);
     watches_destroy(s);
     monitor_destroy(s);
     while (s->free != NULL) {
@@ -44,6 +49,7 @@ void service_register(struct service *s, struct grpc_server *server)
     kv_register(s, server);
     lease_register(s, server);
     watch_register(s, server);
+    election_register(s, server);
     maintenance_register(s, server);
     cluster_register(s, server);
     upgrade_register(s, server);
@@ -55,7 +61,7 @@ void service_register(struct service *s, struct grpc_server *server)
 static void on_core_reply(struct core_request *r)
 {
     struct service_call *sc = container_of(r, struct service_call, req);
-    if (sc->call != NULL) {
+    if (sc->call != NULL || sc->owner != NULL) {
         sc->on_reply(sc);
         return;
     }
@@ -87,6 +93,7 @@ struct service_call *service_call_begin(struct service *s, struct grpc_call *cal
     sc->msg = NULL;
     sc->on_reply = on_reply;
     sc->is_canceled = false;
+    sc->owner = NULL;
     sc->number = 0;
     buf_clear(&sc->response);
     if (call != NULL) {

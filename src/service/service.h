@@ -48,6 +48,13 @@ struct service_peers {
     void *arg;
 };
 
+/* Compaction by itself: what is kept. */
+enum service_compaction {
+    SERVICE_COMPACT_OFF,
+    SERVICE_COMPACT_PERIODIC, /* for so many nanoseconds */
+    SERVICE_COMPACT_REVISION, /* so many revisions */
+};
+
 struct service_options {
     struct driver *driver;
     uint64_t request_bytes_max;
@@ -58,6 +65,9 @@ struct service_options {
     uint64_t election_ms;              /* how often streams that want a leader look for one */
     uint64_t watch_progress_ms;        /* --watch-progress-notify-interval */
     uint64_t compact_hash_check_ms;    /* --compact-hash-check-time; 0: the gate is off */
+    bool stops_on_defrag;              /* Health says NOT_SERVING meanwhile */
+    enum service_compaction compaction;
+    int64_t compaction_keep; /* above 0 */
 };
 
 struct service *service_create(const struct service_options *opts);

@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "mvcc/watch.h"
 #include "service/internal.h"
+#include "service/session.h"
 #include "service/watch_req.h"
 #include "wire/watch.h"
 
@@ -328,6 +329,11 @@ static void leader_watch(struct watches *all)
     exec_of(all)->ops->timer_start(exec_of(all), &all->leader, all->service->o.election_ms);
 }
 
+void watches_want_leader(struct service *s)
+{
+    leader_watch(s->watches);
+}
+
 static void watch_on_start(struct grpc_call *call)
 {
     struct watches *all = ((struct service *)grpc_call_service(call))->watches;
@@ -427,6 +433,7 @@ static void on_leader_check(struct env_timer *t)
             goes_on = goes_on || wc->wants_leader;
         }
     }
+    goes_on = sessions_leader_check(all->service, is_lost) || goes_on;
     if (goes_on) {
         leader_watch(all);
     } else {

@@ -377,6 +377,14 @@ static void a_proposal_waits_for_the_leader_with_its_own_bytes(void **state)
     expect_get("b", 0, "value 2");
 }
 
+static void submit_revoke(struct waiting *w)
+{
+    init(w, CORE_PROPOSE);
+    w->req.which = WIRE_INTERNAL_LEASE_REVOKE;
+    w->req.body = SLICE_LIT("\x08\x07");
+    driver_submit(m.driver, &w->req);
+}
+
 /* The file stands still: the tail is bounded, then what is committed waits, then nothing is let in.
  */
 static void a_full_tail_stops_applying_then_admission(void **state)
@@ -384,7 +392,7 @@ static void a_full_tail_stops_applying_then_admission(void **state)
     (void)state;
     enum { COUNT = LIMIT_APPLY_GAP + 200 };
     static struct waiting w[COUNT];
-    struct waiting over;
+    struct waiting over, revoke;
     struct core_status st;
     m.config.batch_ops = 10;
     start();
@@ -399,12 +407,28 @@ static void a_full_tail_stops_applying_then_admission(void **state)
     assert_true(w[0].replies == 1 && w[COUNT - 1].replies == 0);
     submit_put(&over, "k", SLICE_LIT("v"), false);
     expect_reply(&over, ERR_RPC_TOO_MANY_REQUESTS);
+    submit_revoke(&revoke);
+    if (m.config.revokes_first) {
+        mf_wait_ms(&m, 100);
+        assert_int_equal(revoke.replies, 0);
+    } else {
+        expect_reply(&revoke, ERR_RPC_TOO_MANY_REQUESTS);
+    }
     sim_lane_hold(m.sim, ENV_LANE_BACKEND, false);
     for (size_t i = 0; i < COUNT; i++) {
         expect_reply(&w[i], 0);
         assert_int_equal(w[i].req.header_rev, 2 + (int64_t)i);
     }
+    if (m.config.revokes_first) {
+        expect_reply(&revoke, ERR_RPC_LEASE_NOT_FOUND);
+    }
     verify_member();
+}
+
+static void revocations_are_let_in_longer(void **state)
+{
+    m.config.revokes_first = true;
+    a_full_tail_stops_applying_then_admission(state);
 }
 
 /* ---- failing disks ---- */
@@ -809,6 +833,7 @@ int main(void)
         TEST(too_many_bytes),
         TEST(a_proposal_waits_for_the_leader_with_its_own_bytes),
         TEST(a_full_tail_stops_applying_then_admission),
+        TEST(revocations_are_let_in_longer),
         TEST(nothing_is_appended_behind_a_failed_sync),
         TEST(no_room_for_the_database_ends_the_member_in_order),
         TEST(no_room_for_a_raft_snapshot),

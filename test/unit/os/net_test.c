@@ -246,6 +246,33 @@ static void a_wildcard_takes_both_families(void **state)
     assert_memory_equal(server.conn->ops->peer_name(server.conn), "127.0.0.1:", 10);
 }
 
+static void connections_begin_at_the_source(void **state)
+{
+    (void)state;
+    assert_int_equal(os_env_source_set(env, "localhost"), ERR_INVALID);
+    assert_int_equal(os_env_source_set(env, "127.0.0.7"), 0);
+    connect_pair("127.0.0.1:0");
+    assert_memory_equal(server.conn->ops->peer_name(server.conn), "127.0.0.7:", 10);
+}
+
+static void a_source_of_another_family_is_not_used(void **state)
+{
+    (void)state;
+    assert_int_equal(os_env_source_set(env, "2001:db8::1"), 0);
+    connect_pair("127.0.0.1:0");
+    assert_memory_equal(server.conn->ops->peer_name(server.conn), "127.0.0.1:", 10);
+}
+
+static void a_source_that_is_not_ours_fails(void **state)
+{
+    (void)state;
+    assert_int_equal(os_env_source_set(env, "203.0.113.1"), 0);
+    listen_at("127.0.0.1:0");
+    connect_to(listener->ops->local_name(listener), PATIENCE_MS);
+    run_until_closes(1);
+    assert_int_not_equal(client.close_err, 0);
+}
+
 static void more_than_the_kernel_takes_is_queued(void **state)
 {
     (void)state;
@@ -558,6 +585,9 @@ int os_net_tests(void)
         cmocka_unit_test_setup_teardown(echo_over_unix, setup, teardown),
         cmocka_unit_test_setup_teardown(a_host_name_is_resolved, setup, teardown),
         cmocka_unit_test_setup_teardown(a_wildcard_takes_both_families, setup, teardown),
+        cmocka_unit_test_setup_teardown(connections_begin_at_the_source, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_source_of_another_family_is_not_used, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_source_that_is_not_ours_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(more_than_the_kernel_takes_is_queued, setup, teardown),
         cmocka_unit_test_setup_teardown(close_flushes_what_is_queued, setup, teardown),
         cmocka_unit_test_setup_teardown(the_flush_has_an_end, setup, teardown),

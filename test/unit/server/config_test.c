@@ -78,9 +78,7 @@ static const struct {
     {{"--tls-min-version=TLS1.3", "--cipher-suites=x"},
      "cipher suites cannot be configured when only TLS1.3 is enabled"},
     {{"--auto-compaction-retention=0h"}, ""},
-    {{"--auto-compaction-retention=1"},
-     "--auto-compaction-retention=1: this release of Cairn does not have this feature yet; leave "
-     "the flag out"},
+    {{"--auto-compaction-retention=1"}, ""},
     {{"--cert-file=x"}, ""}, /* looked at when the listeners are made */
     {{"--auto-tls=0", "--force-new-cluster=F"}, ""},
     /* Of several mistakes the one that etcd finds first. */
@@ -203,6 +201,18 @@ static const struct {
     {{"--auto-compaction-retention=abc"},
      "",
      "error parsing CompactionRetention: time: invalid duration \"abc\""},
+    {{"--auto-compaction-retention=-1"},
+     "",
+     "error parsing CompactionRetention: time: missing unit in duration \"-1\""},
+    {{"--auto-compaction-retention=-1h"},
+     "",
+     "error parsing CompactionRetention: -1h is out of range"},
+    {{"--auto-compaction-retention=2562048"},
+     "",
+     "error parsing CompactionRetention: 2562048 is out of range"},
+    {{"--auto-compaction-retention=2562047"}, "", ""},
+    {{"--auto-compaction-mode=revision", "--auto-compaction-retention=1000"}, "", ""},
+    {{"--auto-compaction-mode=revision", "--auto-compaction-retention=1h"}, "", ""},
 };
 
 static void test_step2(void **state)
