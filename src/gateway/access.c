@@ -56,18 +56,11 @@ static void refuse_host(struct rpc_http_req *req, struct slice host)
     buf_deinit(&body);
 }
 
-static bool check_host(const struct gateway *g, struct rpc_http_req *req)
+static bool is_host_allowed(const struct gateway *g, struct rpc_http_req *req)
 {
     const struct strs *l = g->o.host_whitelist;
-    if (rpc_http_is_tls(req) || is_any(l)) {
-        return true;
-    }
-    struct slice host = host_name(rpc_http_header(req, "Host"));
-    if (list_has(l, host)) {
-        return true;
-    }
-    refuse_host(req, host);
-    return false;
+    return rpc_http_is_tls(req) || is_any(l) ||
+           list_has(l, host_name(rpc_http_header(req, "Host")));
 }
 
 /* ---- CORS ---- */
@@ -95,7 +88,8 @@ const struct rpc_http_header *gateway_cors_headers(void *arg, struct rpc_http_re
 {
     const struct gateway *g = arg;
     struct slice origin = rpc_http_header(req, "Origin");
-    for (size_t i = 0; i < g->origin_count; i++) {
+    size_t count = is_host_allowed(g, req) ? g->origin_count : 0;
+    for (size_t i = 0; i < count; i++) {
         const struct gateway_origin *o = &g->origins[i];
         if (g->is_any_origin || slice_equal(origin, o->headers[1].value)) {
             *out_count = ARRAY_LEN(o->headers);
@@ -147,7 +141,8 @@ static bool redirect(const struct gateway *g, struct rpc_http_req *req)
 bool gateway_filter(void *arg, struct rpc_http_req *req)
 {
     const struct gateway *g = arg;
-    if (!check_host(g, req)) {
+    if (!is_host_allowed(g, req)) {
+        refuse_host(req, host_name(rpc_http_header(req, "Host")));
         return true;
     }
     if (slice_equal_cstr(rpc_http_method(req), "OPTIONS")) {

@@ -115,7 +115,12 @@ void gateway_pprof(void *arg, struct rpc_http_req *req)
 {
     (void)arg;
     if (!slice_equal_cstr(rpc_http_path(req), "/debug/pprof/cmdline")) {
-        gateway_text(req, 404, SLICE_LIT("Unknown profile\n"), true);
+        static const struct rpc_http_header headers[] = {
+            {"Content-Type", SLICE_LIT("text/plain; charset=utf-8")},
+            {"X-Content-Type-Options", SLICE_LIT("nosniff")},
+            {"X-Go-Pprof", SLICE_LIT("1")},
+        };
+        rpc_http_respond(req, 404, headers, ARRAY_LEN(headers), SLICE_LIT("Unknown profile\n"));
         return;
     }
     struct buf args = BUF_INIT;

@@ -32,6 +32,14 @@ static bool is_null(struct slice value)
     return slice_equal_cstr(value, "null");
 }
 
+/* To the next item of a list or an object. */
+static struct slice skip_comma(struct slice rest)
+{
+    rest = json_skip_blanks(rest);
+    bool is_comma = rest.len > 0 && rest.data[0] == ',';
+    return is_comma ? json_skip_blanks(slice_skip(rest, 1)) : rest;
+}
+
 /* Raw values of a message's fields: by the proto's name and by the other form. */
 struct raw_fields {
     struct slice named[JSON_FIELDS_MAX];
@@ -61,10 +69,7 @@ static void raw_take(const struct json_message *m, struct slice value, struct ra
         rest = json_skip_blanks(slice_skip(rest, 1)); /* ':' */
         len = json_value_length(rest);
         raw_put(raw, m, buf_slice(&name), slice_make(rest.data, len));
-        rest = json_skip_blanks(slice_skip(rest, len));
-        if (rest.len > 0 && rest.data[0] == ',') {
-            rest = json_skip_blanks(slice_skip(rest, 1));
-        }
+        rest = skip_comma(slice_skip(rest, len));
     }
     buf_deinit(&name);
 }
@@ -157,6 +162,27 @@ static int read_number(const struct json_field *f, struct slice raw, uint64_t *o
     return 0;
 }
 
+/* encoding/json takes a list of numbers for bytes, too. */
+static int put_byte_list(const struct json_field *f, struct slice raw, struct buf *out,
+                         struct buf *why)
+{
+    struct slice rest = json_skip_blanks(slice_skip(raw, 1));
+    struct buf bytes = BUF_INIT;
+    int err = 0;
+    while (err == 0 && rest.len > 0 && rest.data[0] != ']') {
+        size_t len = json_value_length(rest);
+        uint64_t v = 0;
+        err = read_integer(slice_make(rest.data, len), 8, false, "uint8", &v, why);
+        buf_append_byte(&bytes, (uint8_t)v);
+        rest = skip_comma(slice_skip(rest, len));
+    }
+    if (err == 0) {
+        json_put_bytes(out, f, buf_slice(&bytes));
+    }
+    buf_deinit(&bytes);
+    return err;
+}
+
 static int put_string(const struct json_field *f, struct slice raw, struct buf *out,
                       struct buf *why)
 {
@@ -167,6 +193,9 @@ static int put_string(const struct json_field *f, struct slice raw, struct buf *
     if (is_null(raw)) {
         json_put_bytes(out, f, SLICE_NULL);
         return 0;
+    }
+    if (is_bytes && raw.data[0] == '[') {
+        return put_byte_list(f, raw, out, why);
     }
     if (raw.data[0] != '"') {
         return fail_type(raw, is_bytes ? "[]uint8" : "string", why);
@@ -227,10 +256,7 @@ static int put_list(const struct json_field *f, struct slice raw, int depth, str
     while (err == 0 && rest.len > 0 && rest.data[0] != ']') {
         size_t len = json_value_length(rest);
         err = put_value(f, slice_make(rest.data, len), depth, out, why);
-        rest = json_skip_blanks(slice_skip(rest, len));
-        if (rest.len > 0 && rest.data[0] == ',') {
-            rest = json_skip_blanks(slice_skip(rest, 1));
-        }
+        rest = skip_comma(slice_skip(rest, len));
     }
     return err;
 }

@@ -88,11 +88,10 @@ static enum step fail(struct json_scan *s, uint8_t c, const char *context)
     return STEP_ERROR;
 }
 
-static enum step push(struct json_scan *s, uint8_t want, enum state state)
+static enum step push(struct json_scan *s, uint8_t c, uint8_t want, enum state state)
 {
     if (s->stack.len == JSON_SCAN_DEPTH_MAX) {
-        (void)snprintf(s->why, sizeof(s->why), "exceeded max depth");
-        return STEP_ERROR;
+        return fail(s, c, "exceeded max depth");
     }
     buf_append_byte(&s->stack, want);
     s->state = state;
@@ -109,8 +108,8 @@ static enum step pop(struct json_scan *s)
 static enum step begin_value(struct json_scan *s, uint8_t c)
 {
     switch (c) {
-    case '{': return push(s, WANT_KEY, BEGIN_STRING_OR_EMPTY);
-    case '[': return push(s, WANT_ARRAY_VALUE, BEGIN_VALUE_OR_EMPTY);
+    case '{': return push(s, c, WANT_KEY, BEGIN_STRING_OR_EMPTY);
+    case '[': return push(s, c, WANT_ARRAY_VALUE, BEGIN_VALUE_OR_EMPTY);
     case '"': s->state = IN_STRING; return STEP_GO;
     case '-': s->state = NUM_NEG; return STEP_GO;
     case '0': s->state = NUM_ZERO; return STEP_GO;
@@ -139,7 +138,7 @@ static enum step begin_string(struct json_scan *s, uint8_t c)
 static enum step end_value(struct json_scan *s, uint8_t c)
 {
     if (s->stack.len == 0) {
-        return is_blank(c) ? STEP_END_BEFORE : fail(s, c, "after top-level value");
+        return STEP_END_BEFORE; /* whatever c is: Go's decoder stops here, too */
     }
     s->state = END_VALUE;
     if (is_blank(c)) {
@@ -329,24 +328,29 @@ enum json_scan_result json_scan_next(struct json_scan *s, struct slice in, bool 
     return is_end ? at_end(s) : JSON_SCAN_MORE;
 }
 
+/* What follows the value, or why there is none; "" when all is well. */
+static void judge_whole(struct json_scan *s, struct slice in, enum json_scan_result r)
+{
+    bool is_value = r == JSON_SCAN_VALUE;
+    if (r == JSON_SCAN_MORE) {
+        is_value = step(s, ' ') == STEP_END_BEFORE;
+        if (!is_value && s->why[0] == 0) {
+            (void)snprintf(s->why, sizeof(s->why), "unexpected end of JSON input");
+        }
+    }
+    while (is_value && s->at < in.len && is_blank(in.data[s->at])) {
+        s->at++;
+    }
+    if (is_value && s->at < in.len) {
+        (void)fail(s, in.data[s->at], "after top-level value");
+    }
+}
+
 void json_scan_whole(struct slice in, char why[JSON_SCAN_WHY_MAX])
 {
     struct json_scan s;
     json_scan_init(&s);
-    enum json_scan_result r = json_scan_next(&s, in, true);
-    why[0] = 0;
-    if (r == JSON_SCAN_VALUE) {
-        while (s.at < in.len && is_blank(in.data[s.at])) {
-            s.at++;
-        }
-        if (s.at < in.len) {
-            (void)fail(&s, in.data[s.at], "after top-level value");
-            memcpy(why, s.why, sizeof(s.why));
-        }
-    } else if (r == JSON_SCAN_ERROR && strcmp(s.why, "unexpected EOF") != 0) {
-        memcpy(why, s.why, sizeof(s.why));
-    } else {
-        (void)snprintf(why, JSON_SCAN_WHY_MAX, "unexpected end of JSON input");
-    }
+    judge_whole(&s, in, json_scan_next(&s, in, false));
+    memcpy(why, s.why, sizeof(s.why));
     json_scan_deinit(&s);
 }
