@@ -574,6 +574,11 @@ void core_status(const struct core *c, struct core_status *out)
     raft_status(c->raft, &out->raft);
 }
 
+size_t core_progress(const struct core *c, struct raft_member_status *out, size_t max)
+{
+    return raft_member_statuses(c->raft, out, max);
+}
+
 uint64_t core_member_id(const struct core *c)
 {
     return c->config.member_id;

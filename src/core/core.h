@@ -367,6 +367,8 @@ struct core_status {
 void core_status(const struct core *c, struct core_status *out);
 /* True when a write of this cost would be refused for space now (client-api 2.5.1). */
 bool core_is_over_quota(const struct core *c, uint64_t cost);
+/* raft_member_statuses: meaningful on the leader. */
+size_t core_progress(const struct core *c, struct raft_member_status *out, size_t max);
 uint64_t core_member_id(const struct core *c);
 bool core_leads(const struct core *c);
 uint64_t core_cluster_id(const struct core *c);

@@ -26,12 +26,6 @@ static const struct rpc_http_header metrics_headers[] = {
     {"Content-Type", SLICE_LIT("text/plain; version=0.0.4; charset=utf-8; escaping=underscores")},
 };
 
-static const struct rpc_http_header cors_headers[] = {
-    {"Access-Control-Allow-Methods", SLICE_LIT("POST, GET, OPTIONS, PUT, DELETE")},
-    {"Access-Control-Allow-Origin", SLICE_LIT("*")},
-    {"Access-Control-Allow-Headers", SLICE_LIT("accept, content-type, authorization")},
-};
-
 bool gateway_get_only(struct rpc_http_req *req)
 {
     if (slice_equal_cstr(rpc_http_method(req), "GET")) {
@@ -116,78 +110,95 @@ static void unknown_page(void *arg, struct rpc_http_req *req)
 
 /* ---- tables ---- */
 
-const struct rpc_http_header *gateway_cors_headers(void *arg, struct rpc_http_req *req,
-                                                   size_t *out_count)
+static void add(struct gateway *g, struct rpc_http_handler h, bool is_of_metrics)
 {
-    (void)arg;
-    (void)req;
-    *out_count = ARRAY_LEN(cors_headers);
-    return cors_headers;
+    ensure(g->handler_count < GATEWAY_HANDLERS_MAX);
+    g->handlers[g->handler_count++] = h;
+    if (is_of_metrics) {
+        g->metrics_handlers[g->metrics_handler_count++] = h;
+    }
 }
 
-bool gateway_filter(void *arg, struct rpc_http_req *req)
+static void add_page(struct gateway *g, const char *prefix, bool is_of_metrics,
+                     void (*on_request)(void *arg, struct rpc_http_req *req))
 {
-    (void)arg;
-    if (!slice_equal_cstr(rpc_http_method(req), "OPTIONS")) {
-        return false;
+    struct rpc_http_handler h = {
+        .prefix = prefix, .is_whole = true, .on_request = on_request, .arg = g};
+    add(g, h, is_of_metrics);
+}
+
+/* Answers later: the client may go meanwhile. */
+static void add_checks(struct gateway *g, const char *prefix,
+                       void (*on_request)(void *arg, struct rpc_http_req *req))
+{
+    struct rpc_http_handler h = {.prefix = prefix,
+                                 .is_whole = true,
+                                 .on_request = on_request,
+                                 .on_gone = gateway_health_gone,
+                                 .arg = g};
+    add(g, h, true);
+}
+
+static enum json_form form_of_level(void *arg)
+{
+    const struct gateway *g = arg;
+    return driver_level(g->o.driver) >= LEVEL_3_6 ? JSON_FORM_NEW : JSON_FORM_OLD;
+}
+
+static void add_json(struct gateway *g)
+{
+    struct gateway_calls_options o = {
+        .env = g->o.env,
+        .grpc = g->o.grpc,
+        .message_bytes_max = g->o.message_bytes_max,
+        .form = form_of_level,
+        .arg = g,
+    };
+    if (o.grpc != NULL) {
+        g->calls = gateway_calls_create(&o);
+        add(g, gateway_calls_handler(g->calls, "/v3/"), false);
+        add(g, gateway_calls_handler(g->calls, "/v3beta/"), false);
     }
-    rpc_http_respond(req, 200, NULL, 0, SLICE_NULL);
-    return true;
 }
 
 struct gateway *gateway_create(const struct gateway_options *opts)
 {
     struct gateway *g = mem_zalloc(sizeof(*g));
     g->o = *opts;
-    const struct rpc_http_handler all[] = {
-        {.prefix = "/metrics", .is_whole = true, .on_request = metrics_page, .arg = g},
-        {.prefix = "/health",
-         .is_whole = true,
-         .on_request = gateway_health,
-         .on_gone = gateway_health_gone,
-         .arg = g},
-        {.prefix = "/livez",
-         .is_whole = true,
-         .on_request = gateway_livez,
-         .on_gone = gateway_health_gone,
-         .arg = g},
-        {.prefix = "/livez/",
-         .is_whole = true,
-         .on_request = gateway_livez,
-         .on_gone = gateway_health_gone,
-         .arg = g},
-        {.prefix = "/readyz",
-         .is_whole = true,
-         .on_request = gateway_readyz,
-         .on_gone = gateway_health_gone,
-         .arg = g},
-        {.prefix = "/readyz/",
-         .is_whole = true,
-         .on_request = gateway_readyz,
-         .on_gone = gateway_health_gone,
-         .arg = g},
-        {.prefix = "/", .is_whole = true, .on_request = unknown_page, .arg = g},
-        {.prefix = "/version", .is_whole = true, .on_request = version_page, .arg = g},
-    };
-    _Static_assert(sizeof(all) == sizeof(g->handlers), "one slot a handler");
-    memcpy(g->handlers, all, sizeof(all));
-    memcpy(g->metrics_handlers, all, sizeof(all));
+    gateway_cors_init(g);
+    add_page(g, "/", true, unknown_page);
+    add_page(g, "/metrics", true, metrics_page);
+    add_checks(g, "/health", gateway_health);
+    add_checks(g, "/livez", gateway_livez);
+    add_checks(g, "/livez/", gateway_livez);
+    add_checks(g, "/readyz", gateway_readyz);
+    add_checks(g, "/readyz/", gateway_readyz);
+    add_page(g, "/version", false, version_page);
+    add_page(g, "/debug/vars", false, gateway_vars);
+    if (g->o.has_pprof) {
+        add_page(g, "/debug/pprof/", false, gateway_pprof);
+    }
+    add_json(g);
     return g;
 }
 
 void gateway_destroy(struct gateway *g)
 {
+    if (g->calls != NULL) {
+        gateway_calls_destroy(g->calls);
+    }
+    mem_free(g->origins);
     mem_free(g);
 }
 
 const struct rpc_http_handler *gateway_handlers(struct gateway *g, size_t *out_count)
 {
-    *out_count = GATEWAY_HANDLERS_MAX;
+    *out_count = g->handler_count;
     return g->handlers;
 }
 
 const struct rpc_http_handler *gateway_metrics_handlers(struct gateway *g, size_t *out_count)
 {
-    *out_count = GATEWAY_HANDLERS_MAX - 1; /* all but /version, the last */
+    *out_count = g->metrics_handler_count;
     return g->metrics_handlers;
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * gateway/gateway: the HTTP pages of a member: /health, /livez, /readyz, /version, /metrics.
+ * gateway/gateway: what a member answers over HTTP: the JSON gateway (call.h), /health, /livez,
+ * /readyz, /version, /metrics, /debug/vars, /debug/pprof/.
  *
  * Ownership   The gateway outlives the rpc_server that has its handlers.  Thread  main loop.
  * Limits      none of its own.  Failure  every error is an HTTP answer.
- * See         client-api 6; test/e2e/pages_test.py.
+ * See         client-api 5, 6; test/e2e/gateway_test.py, test/interop/gateway_test.py.
  */
 #ifndef GATEWAY_GATEWAY_H
 #define GATEWAY_GATEWAY_H
 
+#include "member/strs.h"
 #include "metrics/metrics.h"
 #include "rpc/http.h"
 #include "service/service.h"
@@ -19,6 +21,14 @@ struct gateway_options {
     struct driver *driver;
     struct service *service;
     struct metrics *metrics;
+    /* For the JSON gateway; grpc NULL: there is none (--enable-grpc-gateway=false). */
+    struct env *env;
+    struct grpc_server *grpc;
+    size_t message_bytes_max;
+    /* They outlive the gateway; no item or "*": everything. */
+    const struct strs *cors;
+    const struct strs *host_whitelist;
+    bool has_pprof;
 };
 
 struct gateway *gateway_create(const struct gateway_options *opts);
@@ -29,7 +39,9 @@ const struct rpc_http_handler *gateway_metrics_handlers(struct gateway *g, size_
 /* The CORS headers that every answer on a client port carries (client-api 5.1). */
 const struct rpc_http_header *gateway_cors_headers(void *arg, struct rpc_http_req *req,
                                                    size_t *out_count);
-/* OPTIONS anywhere: 200 with the CORS headers. */
+/* Before the handlers: Host check, OPTIONS anywhere, redirects to canonical paths. */
 bool gateway_filter(void *arg, struct rpc_http_req *req);
+/* The same for --listen-metrics-urls: redirects. */
+bool gateway_metrics_filter(void *arg, struct rpc_http_req *req);
 
 #endif

@@ -160,7 +160,7 @@ static void page_write(struct page *p)
     }
     buf_append_cstr(&out, is_ok ? "ok\n" : "\n");
     if (p->req != NULL) {
-        gateway_text(p->req, is_ok ? 200 : 503, buf_slice(&out), !is_ok);
+        gateway_text(p->req, is_ok ? 200 : 503, buf_slice(&out), true); /* nosniff always */
     }
     buf_deinit(&out);
     mem_free(p);
@@ -221,17 +221,17 @@ static bool page_select(struct page *p, const struct check *checks, size_t count
 static void checks_page(struct gateway *g, struct rpc_http_req *req, const char *type,
                         const struct check *checks, size_t count)
 {
-    if (gateway_get_only(req)) {
-        return;
-    }
     struct page *p = mem_zalloc(sizeof(*p));
     p->gateway = g;
     p->req = req;
     p->type = type;
     p->is_verbose = gateway_query_has(req, "verbose", NULL);
-    if (!page_select(p, checks, count)) {
+    bool is_known = page_select(p, checks, count);
+    if (!is_known || gateway_get_only(req)) {
         mem_free(p);
-        gateway_not_found(req);
+        if (!is_known) {
+            gateway_not_found(req);
+        }
         return;
     }
     rpc_http_set_user(req, p);

@@ -109,6 +109,10 @@ static void push_ref(struct grpc_call *call, struct slice s, struct rcbuf *owner
 
 void grpc_call_drop_output(struct grpc_call *call)
 {
+    if (call->remote != NULL) {
+        call->remote->drop_output(call);
+        return;
+    }
     count_taken(call, call->queued);
     while (call->part_count > 0) {
         part_pop(call);
@@ -323,8 +327,8 @@ void grpc_call_answered(struct grpc_call *call, enum grpc_code code)
 static void end_with(struct grpc_call *call, enum grpc_code code, struct slice text,
                      int http_status)
 {
-    if (call->is_relayed) {
-        grpc_relay_end(call, code, text);
+    if (call->remote != NULL) {
+        call->remote->end(call, code, text);
         return;
     }
     grpc_message_encode(&call->message_text, text);
@@ -394,7 +398,7 @@ bool grpc_call_has_room(const struct grpc_call *call)
 
 bool grpc_call_can_send(struct grpc_call *call)
 {
-    if ((call->stream != NULL || call->is_relayed) && grpc_call_has_room(call)) {
+    if ((call->stream != NULL || call->remote != NULL) && grpc_call_has_room(call)) {
         return true;
     }
     call->is_blocked = true;
@@ -453,9 +457,9 @@ static void flush_soon(struct grpc_call *call)
 
 void grpc_call_send(struct grpc_call *call, struct slice msg)
 {
-    if (call->is_relayed) {
+    if (call->remote != NULL) {
         check_open(call);
-        grpc_relay_send_parts(call, &(struct grpc_part){.bytes = msg}, 1);
+        call->remote->send_parts(call, &(struct grpc_part){.bytes = msg}, 1);
     } else if (!is_gone(call)) {
         queue_message(call, msg);
         flush_soon(call);
@@ -465,9 +469,9 @@ void grpc_call_send(struct grpc_call *call, struct slice msg)
 void grpc_call_send_parts(struct grpc_call *call, const struct grpc_part *parts, size_t count)
 {
     size_t total = 0;
-    if (call->is_relayed) {
+    if (call->remote != NULL) {
         check_open(call);
-        grpc_relay_send_parts(call, parts, count);
+        call->remote->send_parts(call, parts, count);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -507,9 +511,9 @@ static bool budget_refuses(struct grpc_call *call, size_t len)
 
 void grpc_call_finish_unary(struct grpc_call *call, struct slice msg)
 {
-    if (call->is_relayed) {
+    if (call->remote != NULL) {
         check_open(call);
-        grpc_relay_unary(call, msg, NULL);
+        call->remote->unary(call, msg, NULL);
         return;
     }
     if (!is_gone(call) && budget_refuses(call, msg.len)) {
@@ -526,9 +530,9 @@ void grpc_call_finish_unary(struct grpc_call *call, struct slice msg)
 void grpc_call_finish_unary_rc(struct grpc_call *call, struct rcbuf *msg)
 {
     struct slice s = rcbuf_slice(msg);
-    if (call->is_relayed && s.len >= GRPC_REF_MIN) {
+    if (call->remote != NULL && s.len >= GRPC_REF_MIN) {
         check_open(call);
-        grpc_relay_unary(call, s, msg);
+        call->remote->unary(call, s, msg);
         return;
     }
     if (is_gone(call) || s.len < GRPC_REF_MIN || call->is_gzip_request) {
@@ -549,9 +553,9 @@ void grpc_call_finish_unary_rc(struct grpc_call *call, struct rcbuf *msg)
 
 void grpc_call_send_source(struct grpc_call *call, uint64_t total_len, struct grpc_source *src)
 {
-    if (call->is_relayed) {
+    if (call->remote != NULL) {
         check_open(call);
-        grpc_relay_source(call, total_len, src, false);
+        call->remote->source(call, total_len, src, false);
         return;
     }
     if (is_gone(call)) {
@@ -581,9 +585,9 @@ void grpc_call_respond_source(struct grpc_call *call, uint64_t total_len, struct
         grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, text);
         return;
     }
-    if (call->is_relayed) {
+    if (call->remote != NULL) {
         check_open(call);
-        grpc_relay_source(call, total_len, src, true);
+        call->remote->source(call, total_len, src, true);
         return;
     }
     grpc_call_send_source(call, total_len, src);
@@ -592,8 +596,8 @@ void grpc_call_respond_source(struct grpc_call *call, uint64_t total_len, struct
 
 void grpc_call_resume(struct grpc_call *call)
 {
-    if (call->is_relayed) {
-        grpc_relay_resume(call);
+    if (call->remote != NULL) {
+        call->remote->resume(call);
         return;
     }
     call->is_resumed = true;
@@ -619,8 +623,8 @@ void grpc_call_pause(struct grpc_call *call)
 
 void grpc_call_unpause(struct grpc_call *call)
 {
-    if (call->is_paused && call->is_relayed) {
-        grpc_relay_unpause(call);
+    if (call->is_paused && call->remote != NULL) {
+        call->remote->unpause(call);
     } else if (call->is_paused) {
         call->is_paused = false;
         grpc_request_process_held(call);

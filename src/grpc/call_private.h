@@ -92,7 +92,9 @@ struct grpc_call {
     bool is_paused, is_parsing;
     bool is_blocked; /* can_send said no: on_writable is owed when it says yes */
     bool is_handed_over;
-    bool is_relayed; /* the connection is another thread's: relay_home.c; stream is NULL */
+    /* The call stands for one that came otherwise than by HTTP/2 here: relay_home.c, local.c; NULL:
+     * it has a stream. */
+    const struct grpc_remote_ops *remote;
 };
 
 struct grpc_slot {
@@ -171,6 +173,8 @@ extern const struct h2_stream_ops grpc_request_ops;
 void grpc_request_process_held(struct grpc_call *call);
 /* The server's hook; false: it has answered. */
 bool grpc_request_admit(struct grpc_call *call, struct slice msg);
+/* UNIMPLEMENTED with the text that says what of path is unknown. */
+void grpc_request_path_error(struct grpc_server *s, struct slice path, struct grpc_error *e);
 /* The call no longer counts among those that hold bytes. */
 void grpc_request_unhold(struct grpc_call *call);
 
@@ -188,17 +192,21 @@ void grpc_call_count_handled(struct grpc_call *call, enum grpc_code code);
 void grpc_call_answered(struct grpc_call *call, enum grpc_code code);
 bool grpc_call_has_room(const struct grpc_call *call);
 
-/* relay_home.c: what call.c and server.c do for calls with is_relayed. */
-/* owner: NULL, or msg lies in it and one reference is taken over. */
-void grpc_relay_unary(struct grpc_call *call, struct slice msg, struct rcbuf *owner);
-void grpc_relay_end(struct grpc_call *call, enum grpc_code code, struct slice text);
-void grpc_relay_send_parts(struct grpc_call *call, const struct grpc_part *parts, size_t count);
-void grpc_relay_source(struct grpc_call *call, uint64_t total_len, struct grpc_source *src,
-                       bool is_last);
-void grpc_relay_resume(struct grpc_call *call);
-void grpc_relay_unpause(struct grpc_call *call);
-uint64_t grpc_relay_deadline_ms(const struct grpc_call *call);
-const char *grpc_relay_peer(const struct grpc_call *call);
-const char *grpc_relay_common_name(const struct grpc_call *call);
+/* What call.c and server.c do for calls with remote set. */
+struct grpc_remote_ops {
+    /* owner: NULL, or msg lies in it and one reference is taken over. */
+    void (*unary)(struct grpc_call *call, struct slice msg, struct rcbuf *owner);
+    void (*end)(struct grpc_call *call, enum grpc_code code, struct slice text);
+    void (*send_parts)(struct grpc_call *call, const struct grpc_part *parts, size_t count);
+    void (*source)(struct grpc_call *call, uint64_t total_len, struct grpc_source *src,
+                   bool is_last);
+    void (*resume)(struct grpc_call *call);
+    void (*unpause)(struct grpc_call *call);
+    uint64_t (*deadline_ms)(const struct grpc_call *call);
+    const char *(*peer)(const struct grpc_call *call);
+    const char *(*common_name)(const struct grpc_call *call);
+    /* What waits to be sent is forgotten; NULL: deadlines are kept elsewhere. */
+    void (*drop_output)(struct grpc_call *call);
+};
 
 #endif

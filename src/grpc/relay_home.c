@@ -30,6 +30,8 @@ struct relay_home_call {
     bool is_gone; /* the net's call is over: nothing more is sent */
 };
 
+static const struct grpc_remote_ops relay_remote;
+
 static struct relay_home_call *home_of(struct grpc_call *call)
 {
     return (struct relay_home_call *)(void *)call;
@@ -76,7 +78,7 @@ static struct relay_home_call *call_get(struct grpc_relay *r)
     grpc_server_call_begin(r->home, &hc->call);
     memset((uint8_t *)hc + sizeof(hc->call), 0, sizeof(*hc) - sizeof(hc->call));
     hc->call.conn = &r->conn;
-    hc->call.is_relayed = true;
+    hc->call.remote = &relay_remote;
     hc->relay = r;
     hc->credit = RELAY_SOURCE_BYTES;
     list_init(&hc->held);
@@ -183,7 +185,7 @@ static void answered(struct relay_home_call *hc, enum grpc_code code)
     maybe_put(hc);
 }
 
-void grpc_relay_unary(struct grpc_call *call, struct slice msg, struct rcbuf *owner)
+static void remote_unary(struct grpc_call *call, struct slice msg, struct rcbuf *owner)
 {
     struct relay_home_call *hc = home_of(call);
     struct relay_mail *m = mail_for(hc, RELAY_UNARY);
@@ -196,7 +198,7 @@ void grpc_relay_unary(struct grpc_call *call, struct slice msg, struct rcbuf *ow
     answered(hc, GRPC_OK);
 }
 
-void grpc_relay_end(struct grpc_call *call, enum grpc_code code, struct slice text)
+static void remote_end(struct grpc_call *call, enum grpc_code code, struct slice text)
 {
     struct relay_home_call *hc = home_of(call);
     struct relay_mail *m = mail_for(hc, RELAY_END);
@@ -206,7 +208,7 @@ void grpc_relay_end(struct grpc_call *call, enum grpc_code code, struct slice te
     answered(hc, code);
 }
 
-void grpc_relay_send_parts(struct grpc_call *call, const struct grpc_part *parts, size_t count)
+static void remote_send_parts(struct grpc_call *call, const struct grpc_part *parts, size_t count)
 {
     struct relay_home_call *hc = home_of(call);
     struct relay_mail *m = mail_for(hc, RELAY_SEND);
@@ -233,8 +235,8 @@ void grpc_relay_send_parts(struct grpc_call *call, const struct grpc_part *parts
     send(hc, m);
 }
 
-void grpc_relay_source(struct grpc_call *call, uint64_t total_len, struct grpc_source *src,
-                       bool is_last)
+static void remote_source(struct grpc_call *call, uint64_t total_len, struct grpc_source *src,
+                          bool is_last)
 {
     struct relay_home_call *hc = home_of(call);
     ensure(hc->source == NULL && call->source_count == 0);
@@ -258,7 +260,7 @@ void grpc_relay_source(struct grpc_call *call, uint64_t total_len, struct grpc_s
     }
 }
 
-void grpc_relay_resume(struct grpc_call *call)
+static void remote_resume(struct grpc_call *call)
 {
     struct relay_home_call *hc = home_of(call);
     call->is_resumed = true;
@@ -461,7 +463,7 @@ static bool up_in_order(struct relay_home_call *hc, struct relay_mail *m)
     return false;
 }
 
-void grpc_relay_unpause(struct grpc_call *call)
+static void remote_unpause(struct grpc_call *call)
 {
     struct relay_home_call *hc = home_of(call);
     struct grpc_relay *r = hc->relay;
@@ -595,17 +597,29 @@ void relay_home_deliver(struct relay_mail *m)
 /* ---- what a call is ---------------------------------------------------------------------------
  */
 
-uint64_t grpc_relay_deadline_ms(const struct grpc_call *call)
+static uint64_t remote_deadline_ms(const struct grpc_call *call)
 {
     return ((const struct relay_home_call *)(const void *)call)->deadline_ms;
 }
 
-const char *grpc_relay_peer(const struct grpc_call *call)
+static const char *remote_peer(const struct grpc_call *call)
 {
     return ((const struct relay_home_call *)(const void *)call)->peer;
 }
 
-const char *grpc_relay_common_name(const struct grpc_call *call)
+static const char *remote_common_name(const struct grpc_call *call)
 {
     return ((const struct relay_home_call *)(const void *)call)->common_name;
 }
+
+static const struct grpc_remote_ops relay_remote = {
+    .unary = remote_unary,
+    .end = remote_end,
+    .send_parts = remote_send_parts,
+    .source = remote_source,
+    .resume = remote_resume,
+    .unpause = remote_unpause,
+    .deadline_ms = remote_deadline_ms,
+    .peer = remote_peer,
+    .common_name = remote_common_name,
+};

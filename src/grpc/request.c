@@ -149,7 +149,7 @@ static void on_header(void *user, struct h2_stream *st, struct slice name, struc
 /* ---- routing ----------------------------------------------------------------------------------
  */
 
-static void path_error(struct grpc_server *s, struct slice path, struct grpc_error *e)
+void grpc_request_path_error(struct grpc_server *s, struct slice path, struct grpc_error *e)
 {
     struct slice rest = path.len > 0 && path.data[0] == '/' ? slice_skip(path, 1) : path;
     const uint8_t *slash = rest.len == 0 ? NULL : memrchr(rest.data, '/', rest.len);
@@ -209,7 +209,7 @@ static struct grpc_entry *route(struct grpc_call *call, struct grpc_error *e)
     }
     entry = grpc_server_route(c->server, path);
     if (entry == NULL) {
-        path_error(c->server, path, e);
+        grpc_request_path_error(c->server, path, e);
         return NULL;
     }
     c->last_entry = entry;

@@ -318,20 +318,20 @@ void *grpc_call_user(struct grpc_call *call)
 
 uint64_t grpc_call_deadline_ms(const struct grpc_call *call)
 {
-    if (call->is_relayed) {
-        return grpc_relay_deadline_ms(call);
+    if (call->remote != NULL) {
+        return call->remote->deadline_ms(call);
     }
     return call->deadline.slot != 0 ? call->deadline.at_ms : 0;
 }
 
 const char *grpc_call_peer(const struct grpc_call *call)
 {
-    return call->is_relayed ? grpc_relay_peer(call) : call->conn->peer;
+    return call->remote != NULL ? call->remote->peer(call) : call->conn->peer;
 }
 
 const char *grpc_call_peer_common_name(const struct grpc_call *call)
 {
-    return call->is_relayed ? grpc_relay_common_name(call) : call->conn->common_name;
+    return call->remote != NULL ? call->remote->common_name(call) : call->conn->common_name;
 }
 
 /* The entry at *at, which moves behind it; false at the end. */

@@ -22,7 +22,7 @@
 
 #include "os/impl.h"
 
-enum { PROC_STAT_BYTES = 1024 };
+enum { PROC_STAT_BYTES = 1024, PROC_CMDLINE_BYTES = 64 << 10 };
 
 /* ---- usage ---- */
 
@@ -120,6 +120,13 @@ int os_mlockall(void)
 uint32_t os_umask(uint32_t mask)
 {
     return (uint32_t)umask((mode_t)mask);
+}
+
+void os_command_line(struct buf *out)
+{
+    char text[PROC_CMDLINE_BYTES];
+    size_t n = small_file_read("/proc/self/cmdline", text, sizeof(text));
+    buf_append(out, text, n);
 }
 
 uint32_t os_pid(void)

@@ -123,6 +123,8 @@ MUST_USE int os_mlockall(void);
 /* Sets the umask, returns the old one. */
 uint32_t os_umask(uint32_t mask);
 uint32_t os_pid(void);
+/* The arguments of the program, a NUL behind each, appended; nothing when unknown. */
+void os_command_line(struct buf *out);
 uint32_t os_cpu_count(void);
 /* "" when unknown. */
 void os_hostname(char *out, size_t cap);

@@ -628,6 +628,28 @@ static void make_checks(const struct flags *f, struct server_config *s)
     s->request_timeout_ms = REQUEST_TIMEOUT_MS + 2 * flag_uint(f, FLAG_ID_ELECTION_TIMEOUT);
 }
 
+static void split_commas(const char *text, struct strs *out)
+{
+    for (const char *p = text; *p != 0;) {
+        size_t len = strcspn(p, ",");
+        strs_add(out, slice_make(p, len));
+        p += len + (p[len] != 0);
+    }
+}
+
+/* What the HTTP side is told. */
+static void make_http(const struct flags *f, struct config *c, struct server_config *s)
+{
+    split_commas(flag_text(f, FLAG_ID_CORS), &c->cors);
+    split_commas(flag_text(f, FLAG_ID_HOST_WHITELIST), &c->host_whitelist);
+    s->cors = &c->cors;
+    s->host_whitelist = &c->host_whitelist;
+    s->has_json_gateway = flag_bool(f, FLAG_ID_ENABLE_GRPC_GATEWAY);
+    s->has_pprof =
+        flag_bool(f, FLAG_ID_ENABLE_PPROF) || strcmp(flag_text(f, FLAG_ID_LOG_LEVEL), "debug") == 0;
+    s->is_metrics_extensive = strcmp(flag_text(f, FLAG_ID_METRICS), "extensive") == 0;
+}
+
 int config_make(struct flags *f, const char *default_host, struct config *out, struct buf *error)
 {
     *out = (struct config){.flags = f};
@@ -673,7 +695,7 @@ int config_make(struct flags *f, const char *default_host, struct config *out, s
     s->reuse_port = flag_bool(f, FLAG_ID_SOCKET_REUSE_PORT);
     s->reuse_address = flag_bool(f, FLAG_ID_SOCKET_REUSE_ADDRESS);
     make_checks(f, s);
-    s->is_metrics_extensive = strcmp(flag_text(f, FLAG_ID_METRICS), "extensive") == 0;
+    make_http(f, out, s);
     return 0;
 }
 
@@ -682,6 +704,8 @@ void config_deinit(struct config *c)
     strs_deinit(&c->listen_client);
     strs_deinit(&c->listen_client_http);
     strs_deinit(&c->listen_metrics);
+    strs_deinit(&c->cors);
+    strs_deinit(&c->host_whitelist);
     strs_deinit(&c->listen_peer);
     strs_deinit(&c->advertise_peer_urls);
     strs_deinit(&c->advertise_client_urls);

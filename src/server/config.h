@@ -20,6 +20,8 @@ struct config {
     struct strs listen_client;
     struct strs listen_client_http;
     struct strs listen_metrics;
+    struct strs cors;
+    struct strs host_whitelist;
     struct strs listen_peer;
     struct strs advertise_peer_urls;
     struct strs advertise_client_urls;

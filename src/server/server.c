@@ -171,7 +171,7 @@ static int listen_all(struct server *s, char *text)
         err = listen_urls(&l, &s->config.client_http_urls, &lo, s->config.client_http_tls, text);
     }
     lo.handlers = gateway_metrics_handlers(s->gateway, &lo.handler_count);
-    lo.http_filter = NULL;
+    lo.http_filter = gateway_metrics_filter;
     lo.http_extra_headers = NULL;
     if (err == 0) {
         err = listen_urls(&l, &s->config.metrics_urls, &lo, s->config.metrics_tls, text);
@@ -412,6 +412,22 @@ static int open_driver(struct server *s, char *text)
     return driver_open(&dc, &s->driver, text);
 }
 
+static void make_gateway(struct server *s)
+{
+    struct gateway_options go = {
+        .driver = s->driver,
+        .service = s->service,
+        .metrics = s->metrics,
+        .env = s->env,
+        .grpc = s->config.has_json_gateway ? s->grpc : NULL,
+        .message_bytes_max = s->config.driver.request_bytes_max + LIMIT_GRPC_OVERHEAD_BYTES,
+        .cors = s->config.cors,
+        .host_whitelist = s->config.host_whitelist,
+        .has_pprof = s->config.has_pprof,
+    };
+    s->gateway = gateway_create(&go);
+}
+
 static void make_rpc(struct server *s)
 {
     const struct driver_config *dc = &s->config.driver;
@@ -430,8 +446,6 @@ static void make_rpc(struct server *s)
         .compaction_keep = s->config.compaction_keep,
     };
     s->service = service_create(&so);
-    struct gateway_options go = {.driver = s->driver, .service = s->service, .metrics = s->metrics};
-    s->gateway = gateway_create(&go);
     struct grpc_server_options gso = {
         .recv_bytes_max = dc->request_bytes_max + LIMIT_GRPC_OVERHEAD_BYTES,
         .max_concurrent_streams = s->config.max_concurrent_streams,
@@ -443,6 +457,7 @@ static void make_rpc(struct server *s)
     };
     s->grpc = grpc_server_create(s->env, &gso);
     service_register(s->service, s->grpc);
+    make_gateway(s);
     struct rpc_server_options ro = {.env = s->env, .grpc = s->grpc};
     s->rpc = rpc_server_create(&ro);
 }
@@ -489,8 +504,8 @@ void server_destroy(struct server *s)
 {
     server_net_stop(s);
     rpc_server_destroy(s->rpc);
-    grpc_server_destroy(s->grpc);
     gateway_destroy(s->gateway);
+    grpc_server_destroy(s->grpc);
     server_peers_close(&s->peers);
     driver_close(s->driver);
     service_destroy(s->service);

@@ -12,6 +12,7 @@
 #define SERVER_SERVER_H
 
 #include "core/driver.h"
+#include "member/strs.h"
 #include "metrics/metrics.h"
 #include "rpc/tls.h"
 #include "service/service.h"
@@ -37,6 +38,10 @@ struct server_config {
     bool reuse_port;
     bool reuse_address;
     bool is_metrics_extensive;
+    bool has_json_gateway;
+    bool has_pprof;
+    const struct strs *cors; /* they outlive the server */
+    const struct strs *host_whitelist;
     /* TLS; NULL: no URL wants it.  server/tls fills them; they outlive the server. */
     const struct rpc_tls_factory *client_tls;      /* https:// of client_urls */
     const struct rpc_tls_factory *client_http_tls; /* of client_http_urls */

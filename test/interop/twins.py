@@ -17,8 +17,9 @@ def etcd_programs(t, version):
         raise Skip(str(e))
 
 
-def two_servers(t, etcd, second):
-    """(one of the program `second`, one etcd), each on its copy of a directory that etcd made."""
+def two_servers(t, etcd, second, *args):
+    """(one of the program `second`, one etcd), each on its copy of a directory that etcd made; args: of
+    both."""
     first = t.server(binary=etcd, name='origin').start()
     first.ctl('member', 'list')
     time.sleep(0.5)  # the cluster's version is decided a moment after the first answer
@@ -27,7 +28,7 @@ def two_servers(t, etcd, second):
     for name, binary in (('second', second), ('etcd', etcd)):
         copy = t.dir / f'{name}.etcd'
         shutil.copytree(first.data_dir, copy)
-        s = t.server(binary=binary, data_dir=copy, name='origin')
+        s = t.server(binary=binary, data_dir=copy, name='origin', args=args)
         s.log_path = t.dir / f'{name}.log'
         servers.append(s.start())
     return servers

@@ -167,6 +167,7 @@ class Test:
         """The same test with a folder of its own below this one's."""
         other = object.__new__(Test)
         other.build, other.dir, other.processes = self.build, self.dir / name, self.processes
+        other.net_threads = self.net_threads
         other.dir.mkdir()
         return other
 

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests of gateway_test.py, in order: they leave the same state on both sides.
+
+(name, method, path, body, headers); {lease}, {token}, {key} are what that side has drawn last.
+("name", "serves", path, rows): skipped where Cairn does not serve that path.
+"""
+import json
+
+
+def post(name, path, body, headers=()):
+    return name, 'POST', '/v3/' + path, body if isinstance(body, str) else json.dumps(body), headers
+
+
+def bad(text, path='kv/range'):
+    return post('malformed', path, text)
+
+
+def value(text, field='key', path='kv/range'):
+    return post('value', path, '{"key":"Zm9v","%s":%s}' % (field, text) if field != 'key'
+                else '{"key":%s}' % text)
+
+
+KEY = {'key': 'Zm9v'}
+
+REQUESTS = [
+    # client-api 5.4
+    post('put', 'kv/put', {'key': 'Zm9v', 'value': 'YmFy'}),
+    post('range', 'kv/range', KEY),
+    post('count', 'kv/range', {'key': 'AA==', 'rangeEnd': 'AA==', 'countOnly': True}),
+    post('put', 'kv/put', {'key': 'Zm9wPD4m', 'value': 'YmFy', 'prev_kv': True}),
+    post('sorted', 'kv/range', {'key': 'AA==', 'range_end': 'AA==', 'limit': '1', 'sort_order': 'DESCEND',
+                                'sort_target': 'MOD'}),
+    post('no key', 'kv/range', '{}'),
+    post('future', 'kv/range', {'key': 'Zm9v', 'revision': 9999}),
+    post('txn', 'kv/txn', {'compare': [{'key': 'Zm9v', 'target': 'CREATE', 'create_revision': '0',
+                                        'result': 'GREATER'}],
+                           'success': [{'request_put': {'key': 'Zm9v', 'value': 'Mg=='}},
+                                       {'requestRange': {'key': 'Zm9v'}}]}),
+    post('txn else', 'kv/txn', {'compare': [{'key': 'Zm9v', 'target': 'VALUE', 'value': 'eA=='}],
+                                'failure': [{'request_delete_range': {'key': 'eA=='}},
+                                            {'request_txn': {'success': [{'request_range': KEY}]}}]}),
+    post('txn nothing', 'kv/txn', '{}'),
+    post('txn lease', 'kv/txn', {'compare': [{'key': 'Zm9v', 'target': 'LEASE', 'lease': '0'},
+                                             {'key': 'Zm9v', 'target': 'MOD', 'mod_revision': 1,
+                                              'result': 'NOT_EQUAL', 'range_end': 'Zm9w'}]}),
+    post('put prev', 'kv/put', {'key': 'Zm9v', 'value': 'Mw==', 'prev_kv': True}),
+    post('ignore', 'kv/put', {'key': 'Zm9v', 'ignore_value': True, 'value': 'Mw=='}),
+    post('ignored', 'kv/put', {'key': 'Zm9v', 'ignoreValue': True}),
+    post('no lease', 'kv/put', {'key': 'Zm9v', 'lease': '77777'}),
+    post('delete', 'kv/deleterange', {'key': 'Zm9v', 'prev_kv': True}),
+    post('delete none', 'kv/deleterange', {'key': 'Zm9v', 'prev_kv': True}),
+    post('delete no key', 'kv/deleterange', '{}'),
+    post('put', 'kv/put', {'key': 'Zm9v', 'value': 'YmFy'}),
+    post('compact', 'kv/compaction', {'revision': '3', 'physical': True}),
+    post('compacted', 'kv/compaction', {'revision': '3'}),
+    post('compacted read', 'kv/range', {'key': 'Zm9v', 'revision': 2}),
+    post('compact future', 'kv/compaction', {'revision': 99999}),
+    post('grant', 'lease/grant', {'TTL': 60, 'ID': '0'}),
+    post('grant id', 'lease/grant', {'TTL': '600', 'ID': 77}),
+    post('grant twice', 'lease/grant', {'TTL': '600', 'ID': 77}),
+    post('grant huge', 'lease/grant', {'TTL': '9000000001', 'ID': 78}),
+    post('put', 'kv/put', {'key': 'bGVhc2Vk', 'value': '', 'lease': '77'}),
+    post('leased', 'kv/range', {'key': 'bGVhc2Vk'}),
+    post('timetolive', 'lease/timetolive', {'ID': '77', 'keys': True}),
+    post('timetolive none', 'lease/timetolive', {'ID': '999'}),
+    post('timetolive', 'kv/lease/timetolive', {'ID': '999'}),
+    post('leases', 'lease/leases', '{}'),
+    post('leases', 'kv/lease/leases', ''),
+    post('revoke', 'lease/revoke', {'ID': '999'}),
+    post('revoke', 'kv/lease/revoke', {'ID': '77'}),
+    post('revoke drawn', 'lease/revoke', '{"ID":"{lease}"}'),
+    post('lower case', 'lease/grant', {'ttl': 60}),
+    post('members', 'cluster/member/list', {'linearizable': True}),
+    post('member add', 'cluster/member/add', {'peerURLs': ['nonsense']}),
+    post('member add', 'cluster/member/add', {}),
+    post('member remove', 'cluster/member/remove', {'ID': '1'}),
+    post('member update', 'cluster/member/update', {'ID': '1', 'peerURLs': ['http://127.0.0.1:1']}),
+    post('member promote', 'cluster/member/promote', {'ID': '1'}),
+    post('alarms', 'maintenance/alarm', {'action': 'GET', 'alarm': 'NONE'}),
+    post('alarm', 'maintenance/alarm', {'action': 'ACTIVATE', 'memberID': '1', 'alarm': 'NOSPACE'}),
+    post('nospace', 'kv/put', {'key': 'Zm9v', 'value': 'YmFy'}),
+    post('alarms', 'maintenance/alarm', {}),
+    post('disarm', 'maintenance/alarm', {'action': 2, 'memberID': '1', 'alarm': 1}),
+    post('corrupt', 'maintenance/alarm', {'action': 'ACTIVATE', 'memberID': '1', 'alarm': 'CORRUPT'}),
+    post('corrupt', 'kv/put', {'key': 'Zm9v', 'value': 'YmFy'}),
+    post('disarm', 'maintenance/alarm', {'action': 'DEACTIVATE', 'memberID': '1', 'alarm': 'CORRUPT'}),
+    post('status', 'maintenance/status', '{}'),
+    post('hash', 'maintenance/hash', '{}'),
+    post('hashkv', 'maintenance/hashkv', {'revision': 0}),
+    post('hashkv', 'maintenance/hashkv', {'revision': 99999}),
+    post('defragment', 'maintenance/defragment', '{}'),
+    post('move leader', 'maintenance/transfer-leadership', {'targetID': '5'}),
+    post('downgrade', 'maintenance/downgrade', {'action': 'VALIDATE', 'version': 'x'}),
+    post('downgrade', 'maintenance/downgrade', {'action': 'CANCEL'}),
+    # routing
+    *[(f'{m} {p}', m, p, '{}' if m != 'GET' else '', ())
+      for m in ('GET', 'PUT', 'DELETE', 'HEAD', 'PATCH', 'OPTIONS')
+      for p in ('/v3/kv/range', '/v3/nope', '/v3/watch')],
+    *[('path', 'POST', p, '{}', ()) for p in
+      ('/v3/nope', '/v3', '/v3/', '/v3/kv/range/', '/v3alpha/kv/range', '/v3beta/kv/range', '/v3beta/nope',
+       '/v3/kv/rangestream', '/v3/kv/range?key=Zm9v', '/v3/kv%2frange', '/v3/k%76/range', '//v3/kv/range',
+       '/v3//kv/range', '/v3/kv/../kv/range', '/v3/./kv/range', '/v3/../v3/kv/range?a=b', '/v3/health',
+       '/v3/KV/range', '/v2/keys', '/v3/lock', '/v3betakv')],
+    ('path', 'GET', '/v3/../version', '', ()),
+    ('path', 'GET', '/v3', '', ()),
+    # headers
+    post('timeout', 'kv/range', KEY, [('Grpc-Timeout', 'abc')]),
+    post('timeout', 'kv/range', KEY, [('Grpc-Timeout', '1')]),
+    post('timeout', 'kv/range', KEY, [('Grpc-Timeout', '5X')]),
+    post('timeout', 'kv/range', KEY, [('Grpc-Timeout', '1n')]),
+    post('timeout', 'kv/range', KEY, [('Grpc-Timeout', '-1S')]),
+    post('timeout', 'kv/range', KEY, [('Grpc-Timeout', '0S')]),
+    post('timeout', 'kv/range', KEY, [('Grpc-Timeout', '10S')]),
+    post('types', 'kv/range', KEY, [('Content-Type', 'text/xml'), ('Accept', 'text/xml')]),
+    post('types', 'kv/range', KEY, [('Content-Type', 'application/json'), ('Accept', '*/*')]),
+    post('token', 'kv/range', KEY, [('Authorization', 'no token')]),
+    post('token', 'kv/range', KEY, [('Grpc-Metadata-Token', 'no token')]),
+    post('metadata', 'kv/range', KEY, [('Grpc-Metadata-Hasleader', 'true')]),
+    post('metadata', 'kv/range', KEY, [('Grpc-Metadata-Client-Api-Version', '3.5')]),
+    post('metadata', 'kv/range', KEY, [('Grpc-Metadata-X-Bin', 'AAA=')]),
+    post('metadata', 'kv/range', KEY, [('Grpc-Metadata-X-Bin', '!')]),
+    # JSON
+    *[bad(x) for x in (
+        '', ' ', '\n\t ', '{', '{"', '{"key"', '{"key":', '{"key":"', '{"key":"Zm9v"', '{"key":"Zm9v",', '{,}',
+        '{"key" "Zm9v"}', '{"key":"Zm9v" "a":1}', '{"key":"Zm9v",}', '{1:2}', '[', '[1', '[1,', '[1 2]', '[]', '[[]]',
+        'null', 'nul', 'nulx', 'true', 'tru', 'false', 'fals!', 'nonsense', '"x"', '"', '3', '-', '-x', '01', '1.', '1.x',
+        '1e', '1ex', '1e+', '1e+x', '1.5', '2e3', "'", '\\', '{"a":\\}', '{"a":"\\q"}', '{"a":"\\u12"}', '{"a":"\\u12zz"}',
+        '{"a":"\x01"}', '{"a":"\n"}', '\xff', '\x7f', '{"a":\xe9}', '{"key":"Zm9v"} trailing', '{"key":"Zm9v"}{"key":5}',
+        '{"key":"Zm9v"}}', '3 x', '3x', '"a"x', '{"key":"Zm9v"}\x00', '{"a":\x00}', '\x0b', '{"a":\x07}', '\x85', '\xad',
+        '\xa0', '{"key":"Zm9v","nope":{"a":[1,2,{"b":null}]}}', '{"key":"Zm9v","key":"Zm9v"}',
+        '{"key":"Zm9v","nope":1,"nope":2}', '{"range_end":"","key":"Zm9v","rangeEnd":""}', '{"KEY":"Zm9v"}',
+        '{"k\\u0065y":"Zm9v"}', '{"key":"Zm9\\u0076"}', '{ "key" : "Zm9v" , "limit" : 1 }', '{"":1}', '{"[x]":1,"key":"Zm9v"}',
+        '{"@type":"x","key":"Zm9v"}', '{"key":"Zm9v"\r\n}', '{"nope":"\\ud800","key":"Zm9v"}', '{"nope":"\xff","key":"Zm9v"}',
+        '{"key":null}', '{"key":"Zm9v","limit":null,"sort_order":null,"serializable":null}',
+        '{"range_end":null,"range_end":null,"key":"Zm9v"}', '{\n"key":"Zm9v",\n  "limit":"x"}', '{"\xc3\xa9":1,"limit":"x"}',
+        '{"\xff":1,"limit":"x"}', '{"lim\\u0069t":"x"}')],
+    *[value(x) for x in (
+        '"not base64!!"', '"Zg"', '"Zg="', '"Zg=="', '"Zm8"', '"Zm8="', '"Zm8=="', '"Zm9v="', '"Z"', '"="', '"===="', '"Z==="',
+        '"_-8"', '"_-8="', '"+/8="', '"+-8="', '"_w"', '"_w=="', '"Zm\\n9v"', '"Zm\\r\\n9v"', '"Zg=\\n="', '"Zg==\\n"',
+        '"Zg==x"', '"Zh=="', '"Zm9v Zm9v"', '5', '{}', '{"a":1}', '[]', 'true', '1.5e3', '"Z\\ud800m9v"',
+        '"Z\\ud800m9vaaaaaaaaaaaaaa"', '"\\ud83d\\ude00"', '"\\ud83d\\u0041"', '"\\ude00aaaaaaaaaaaaaaaaaaaa"', '"\\u0000"',
+        '"\xe2\x82\xac"', '"\xff"', '"\\/w=="', '""')],
+    *[value(x, 'limit') for x in (
+        '1', '"1"', '1.0', '"1.0"', '1e0', '"1e0"', '1E2', '10e-1', '15e-1', '1.5', '" 1"', '"1 "', '"1\\u00a0"', '"1 x"', '"1,2"',
+        '"1]"', '""', '"abc"', '"-"', '"--1"', '"+1"', '"01"', '01', '-0', '-1', '"-1"', '99999999999999999999',
+        '9223372036854775807', '9223372036854775808', '-9223372036854775808', '-9223372036854775809', '1e18', '1e19', '1e400',
+        '0.000e5', '1e-400', '"1e"', '"1e "', '"1e+ "', '"1.e1"', '"0x10"', '"null"', '"true"', 'true', 'false', '{}', '[]',
+        '[1]', '"{}"', '"[1]"', '"\\u0031"', '0e99999999999', '1e99999999999')],
+    *[value(x, 'sort_order') for x in (
+        '"NOPE"', '77', '-1', '1', '1.0', '"1"', '"ascend"', '"ASCEND"', '"A\\u0053CEND"', 'true', '{}', '[]', '1.5', '2147483648',
+        '""')],
+    *[value(x, 'serializable') for x in ('true', 'false', '"true"', '1', '0', '{}', '[]', '""')],
+    *[post('lists', 'cluster/member/add', x) for x in (
+        '{"peerURLs":"x"}', '{"peerURLs":[5]}', '{"peerURLs":[null]}', '{"peerURLs":{}}', '{"peerURLs":5}', '{"peerURLs":[[]]}',
+        '{"isLearner":"x"}', '{"peerURLs":["\\ud800"]}')],
+    *[post('messages', 'kv/txn', x) for x in (
+        '{"compare":{}}', '{"compare":[5]}', '{"compare":[null]}', '{"compare":["x"]}', '{"compare":5}', '{"compare":[[]]}',
+        '{"success":[{"request_range":5}]}', '{"success":[{"request_range":{"key":5}}]}', '{"success":[{}]}',
+        '{"success":[{"request_range":[]}]}',
+        '{"compare":[{"version":1,"version":2}]}', '{"compare":[{"target":"NOPE","key":"eA=="}]}',
+        '{"compare":[{"target":"VERSION","version":"x","key":"eA=="}]}', '{"compare":[{"result":9,"key":"eA=="}]}')],
+    post('uint64', 'cluster/member/remove', {'ID': '-1'}),
+    post('uint64', 'cluster/member/remove', {'ID': -1}),
+    post('uint64', 'cluster/member/remove', {'ID': '18446744073709551616'}),
+    post('uint64', 'cluster/member/remove', {'ID': '18446744073709551615'}),
+    post('text', 'auth/user/get', '{"name":5}'),
+    post('nested', 'auth/role/grant', '{"name":"r","perm":5}'),
+    post('nested', 'auth/role/grant', '{"name":"r","perm":{"permType":"NOPE","x":1,"key":"!"}}'),
+    post('deep', 'kv/range', '{"key":"Zm9v","nope":' + '[' * 9000 + ']' * 9000 + '}'),
+    post('too deep', 'kv/range', '{"key":"Zm9v","nope":' + '[' * 10001 + ']' * 10001 + '}'),
+    post('large', 'kv/put', '{"key":"Zm9v","value":"' + 'QUFB' * 400000 + '"}'),
+    post('larger', 'kv/put', '{"key":"Zm9v","value":"' + 'QUFB' * 600000 + '"}'),
+    post('large answer', 'kv/put', {'key': 'bGFyZ2U=', 'value': 'QUFB' * 200000}),
+    post('large answer', 'kv/range', {'key': 'bGFyZ2U='}),
+    post('still', 'kv/range', KEY),
+    # what other parts serve
+    ('auth', 'serves', '/v3/auth/status', [
+        post('status', 'auth/status', '{}'),
+        post('off', 'auth/authenticate', {'name': 'x', 'password': 'y'}),
+        post('user', 'auth/user/add', {'name': 'root', 'password': 'r'}),
+        post('user', 'auth/user/add', {'name': 'u', 'password': 'p<>&"\\'}),
+        post('user', 'auth/user/add', {'name': 'n', 'options': {'no_password': True}}),
+        post('user twice', 'auth/user/add', {'name': 'u', 'password': 'p'}),
+        post('user empty', 'auth/user/add', {}),
+        post('role', 'auth/role/add', {'name': 'root'}),
+        post('role', 'auth/role/add', {'name': 'r'}),
+        post('perm', 'auth/role/grant', {'name': 'r', 'perm': {'permType': 'READWRITE', 'key': 'Zm9v',
+                                                               'range_end': 'Zm9w'}}),
+        post('perm', 'auth/role/grant', {'name': 'r', 'perm': {'permType': 'READ', 'key': 'eA=='}}),
+        post('role get', 'auth/role/get', {'role': 'r'}),
+        post('perm', 'auth/role/revoke', {'role': 'r', 'key': 'eA=='}),
+        post('roles', 'auth/role/list', '{}'),
+        post('grant', 'auth/user/grant', {'user': 'root', 'role': 'root'}),
+        post('grant', 'auth/user/grant', {'user': 'u', 'role': 'r'}),
+        post('grant', 'auth/user/grant', {'user': 'u', 'role': 'none'}),
+        post('user get', 'auth/user/get', {'name': 'u'}),
+        post('users', 'auth/user/list', ''),
+        post('passwd', 'auth/user/changepw', {'name': 'u', 'password': 'q'}),
+        post('enable', 'auth/enable', '{}'),
+        post('anonymous', 'kv/range', KEY),
+        post('anonymous', 'auth/user/list', '{}'),
+        post('wrong', 'auth/authenticate', {'name': 'u', 'password': 'p'}),
+        post('right', 'auth/authenticate', {'name': 'u', 'password': 'q'}),
+        post('allowed', 'kv/range', KEY, [('Authorization', '{token}')]),
+        post('allowed', 'kv/put', {'key': 'Zm9v', 'value': 'eA=='}, [('Grpc-Metadata-Token', '{token}')]),
+        post('bearer', 'kv/range', KEY, [('Authorization', 'Bearer {token}')]),
+        post('denied', 'kv/range', {'key': 'eQ=='}, [('Authorization', '{token}')]),
+        post('denied', 'auth/user/list', '{}', [('Authorization', '{token}')]),
+        post('bad token', 'kv/range', KEY, [('Authorization', 'bad')]),
+        post('stream', 'maintenance/snapshot', '{}'),
+        post('stream', 'lease/keepalive', '{"ID":"5"}'),
+        post('stream', 'watch', '{"create_request":{"key":"Zm9v"}}', [('Authorization', 'bad')]),
+        post('root', 'auth/authenticate', {'name': 'root', 'password': 'r'}),
+        post('status', 'auth/status', '{}', [('Authorization', '{token}')]),
+        post('revoke', 'auth/user/revoke', {'name': 'u', 'role': 'r'}, [('Authorization', '{token}')]),
+        post('delete', 'auth/user/delete', {'name': 'u'}, [('Authorization', '{token}')]),
+        post('delete', 'auth/role/delete', {'role': 'r'}, [('Authorization', '{token}')]),
+        post('disable', 'auth/disable', '{}', [('Authorization', '{token}')]),
+        post('status', 'auth/status', '{}'),
+    ]),
+    ('lock', 'serves', '/v3/lock/unlock', [
+        post('unlock', 'lock/unlock', '{}'),
+        post('grant', 'lease/grant', {'TTL': 600, 'ID': 1234}),
+        post('lock', 'lock/lock', {'name': 'bA==', 'lease': '1234'}),
+        post('locked', 'kv/range', {'key': 'bA==', 'range_end': 'bQ=='}),
+        post('unlock', 'lock/unlock', '{"key":"{key}"}'),
+        post('no lease', 'lock/lock', {'name': 'bA==', 'lease': '99'}),
+    ]),
+    ('election', 'serves', '/v3/election/leader', [
+        post('no leader', 'election/leader', {'name': 'ZQ=='}),
+        post('grant', 'lease/grant', {'TTL': 600, 'ID': 4321}),
+        post('campaign', 'election/campaign', {'name': 'ZQ==', 'lease': '4321', 'value': 'djE='}),
+        post('leader', 'election/leader', {'name': 'ZQ=='}),
+        post('proclaim', 'election/proclaim', {'leader': {'name': 'ZQ=='}, 'value': 'eA=='}),
+        post('resign', 'election/resign', {}),
+    ]),
+]
+
+PUT = ('/v3/kv/put', '{"key":"Zm9v","value":"YmFy"}')
+DELETE = ('/v3/kv/deleterange', '{"key":"Zm9v"}')
+CREATE = '{"create_request":{"key":"Zm9v"%s}}'
+
+TO_END = ('lines', None)
+
+# (name, requests before, path, body, headers, until: so many lines, lines in any order, events)
+STREAMS = [
+    ('created', [PUT], '/v3/watch', CREATE % '', (), ('lines', 1)),
+    ('history', [DELETE], '/v3/watch', CREATE % ',"start_revision":"2","prev_kv":true', (), ('events', 2)),
+    ('filters', [PUT], '/v3/watch', CREATE % ',"startRevision":2,"filters":["NODELETE"]', (), ('events', 2)),
+    ('two', [], '/v3/watch', CREATE % '' + CREATE % ',"watch_id":"7"', (), ('sorted', 2)),
+    ('spaces', [], '/v3/watch', ' \n' + CREATE % '' + '\n\n' + CREATE % '' + ' ', (), ('sorted', 2)),
+    ('cancel', [], '/v3/watch', CREATE % '' + '{"cancel_request":{"watch_id":0}}', (), ('sorted', 2)),
+    ('progress', [], '/v3/watch', CREATE % '' + '{"progress_request":{}}', (), ('sorted', 2)),
+    ('same id', [], '/v3/watch', CREATE % ',"watch_id":"7"' + CREATE % ',"watch_id":"7"', (), ('sorted', 2)),
+    ('deadline', [], '/v3/watch', CREATE % '', [('Grpc-Timeout', '300m')], TO_END),
+    ('deadline before', [], '/v3/watch', '', [('Grpc-Timeout', '300m')], TO_END),
+    ('bad behind', [], '/v3/watch', CREATE % '' + 'nonsense' + CREATE % '', [('Grpc-Timeout', '300m')], TO_END),
+    ('bad value behind', [], '/v3/watch', CREATE % '' + '{"create_request":5}' + CREATE % '',
+     [('Grpc-Timeout', '300m')], TO_END),
+    ('bad first', [], '/v3/watch', 'nonsense', [('Grpc-Timeout', '300m')], TO_END),
+    ('bad value first', [], '/v3/watch', '{"create_request":{"key":"!"}}', [('Grpc-Timeout', '300m')], TO_END),
+    ('cut', [], '/v3/watch', '{"create_request":{"key":"Zm9v"', [('Grpc-Timeout', '300m')], TO_END),
+    ('bad timeout', [], '/v3/watch', '', [('Grpc-Timeout', 'x')], TO_END),
+    ('compacted', [PUT, ('/v3/kv/compaction', '{"revision":"4"}')], '/v3/watch', CREATE % ',"start_revision":"2"', (), ('sorted', 2)),
+    ('negative', [], '/v3/watch', CREATE % ',"start_revision":"-1"', (), ('lines', 1)),
+    ('keepalive none', [], '/v3/lease/keepalive', '{"ID":"999"}', (), TO_END),
+    ('keepalive', [('/v3/lease/grant', '{"TTL":60,"ID":"5"}')], '/v3/lease/keepalive', '{"ID":"5"}{"ID":5}', (), TO_END),
+    ('keepalive empty', [], '/v3/lease/keepalive', '', (), TO_END),
+    ('keepalive bad', [], '/v3/lease/keepalive', 'bad', (), TO_END),
+    ('keepalive bad', [], '/v3/lease/keepalive', '{"ID":"x"}', (), TO_END),
+    ('keepalive bad behind', [], '/v3/lease/keepalive', '{"ID":"5"}bad', (), TO_END),
+    ('keepalive bad behind', [], '/v3/lease/keepalive', '{"ID":"5"}{"ID":"x"}{"ID":5}', (), TO_END),
+    ('keepalive cut', [], '/v3/lease/keepalive', '{"ID":"5"}{"ID":', (), TO_END),
+    ('snapshot bad', [], '/v3/maintenance/snapshot', 'bad', (), TO_END),
+]
+
+PAGES = [
+    *[('page', m, p, '', ()) for p in
+      ('/health', '/health?serializable=true', '/health?exclude=NOSPACE&exclude=x', '/livez', '/readyz', '/livez/serializable_read',
+       '/readyz/data_corruption', '/readyz/linearizable_read', '/readyz/serializable_read', '/readyz/non_learner', '/livez/nope',
+       '/readyz/nope', '/livez?verbose', '/readyz?exclude=nope', '/version', '/version/', '/health/', '/debug/vars/', '/debug',
+       '/debug/', '/debug/pprof/', '/debug/requests', '/debug/events', '/v2/keys', '/v2/members', '/config/local/log', '/', '/x',
+       '//version', '/a/../version', '/metrics/', '/livez//serializable_read', '/health?a=%zz', '/members', '/raft')
+      for m in ('GET', 'POST', 'HEAD', 'OPTIONS') if (m, p) != ('GET', '/debug/vars')],
+    ('page', 'POST', '/debug/vars', '', ()),
+    post('alarm', 'maintenance/alarm', {'action': 'ACTIVATE', 'memberID': '1', 'alarm': 'NOSPACE'}),
+    ('nospace', 'GET', '/health', '', ()),
+    ('nospace', 'GET', '/health?exclude=NOSPACE', '', ()),
+    ('nospace', 'GET', '/health?exclude=CORRUPT', '', ()),
+    ('nospace', 'GET', '/livez', '', ()),
+    post('alarm', 'maintenance/alarm', {'action': 'ACTIVATE', 'memberID': '1', 'alarm': 'CORRUPT'}),
+    ('corrupt', 'GET', '/health?exclude=NOSPACE', '', ()),
+    ('corrupt', 'GET', '/readyz/data_corruption', '', ()),
+    ('corrupt', 'GET', '/livez', '', ()),
+]
