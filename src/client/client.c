@@ -7,7 +7,7 @@
 #include "client/endpoint.h"
 #include "rpc/rpc_client.h"
 
-enum { CONNECT_TIMEOUT_MS = 5000, METADATA_MAX = 2, DEADLINE_SLACK_MS = 20 };
+enum { CONNECT_TIMEOUT_MS = 5000, METADATA_MAX = 3, DEADLINE_SLACK_MS = 20 };
 
 enum link_state {
     LINK_IDLE, /* never tried, or the pause is over */
@@ -38,6 +38,7 @@ struct client_call {
     uint64_t deadline_ms;           /* 0: none */
     unsigned attempts;
     bool has_message;
+    bool is_held; /* paused by the owner */
     enum call_state state;
     uint8_t body[];
 };
@@ -345,6 +346,9 @@ static void call_run(struct client_call *call, struct link *l)
     if (c->token != NULL) {
         metadata[count++] = (struct grpc_metadata){SLICE_LIT("token"), slice_cstr(c->token)};
     }
+    if (call->opts.has_leader) {
+        metadata[count++] = (struct grpc_metadata){SLICE_LIT("hasleader"), SLICE_LIT("true")};
+    }
     uint64_t now = env_mono_ms(c->conf.env);
     struct grpc_client_call_options opts = {
         .path = call->opts.method,
@@ -358,10 +362,44 @@ static void call_run(struct client_call *call, struct link *l)
     };
     call->state = CALL_RUNNING;
     call->attempts++;
-    struct grpc_client_call *inner =
-        grpc_client_request(rpc_channel_client(l->channel), &opts, call->opts.body);
-    if (inner != NULL && call->state == CALL_RUNNING) {
-        call->inner = inner;
+    struct grpc_client *grpc = rpc_channel_client(l->channel);
+    struct grpc_client_call *inner = call->opts.is_open
+                                         ? grpc_client_start(grpc, &opts)
+                                         : grpc_client_request(grpc, &opts, call->opts.body);
+    if (inner == NULL || call->state != CALL_RUNNING) {
+        return;
+    }
+    call->inner = inner;
+    if (call->opts.is_open) {
+        grpc_client_call_send(inner, call->opts.body);
+    }
+    if (call->is_held) {
+        grpc_client_call_pause(inner);
+    }
+}
+
+bool client_call_send(struct client_call *call, struct slice msg)
+{
+    if (call->inner == NULL) {
+        return false;
+    }
+    grpc_client_call_send(call->inner, msg);
+    return true;
+}
+
+void client_call_pause(struct client_call *call)
+{
+    call->is_held = true;
+    if (call->inner != NULL) {
+        grpc_client_call_pause(call->inner);
+    }
+}
+
+void client_call_unpause(struct client_call *call)
+{
+    call->is_held = false;
+    if (call->inner != NULL) {
+        grpc_client_call_unpause(call->inner);
     }
 }
 

@@ -67,6 +67,8 @@ struct client_call_options {
     struct slice body;
     bool is_read;        /* may be tried again */
     bool is_stream;      /* several messages may come */
+    bool is_open;        /* more of ours may follow: client_call_send */
+    bool has_leader;     /* the server ends the stream when it has no leader */
     uint64_t timeout_ms; /* 0: none */
     /* msg is borrowed. */
     void (*on_message)(void *arg, struct slice msg);
@@ -84,6 +86,12 @@ void client_destroy(struct client *c);
 struct client_call *client_call_start(struct client *c, const struct client_call_options *opts);
 /* on_done (CANCELLED) comes before this returns. */
 void client_call_cancel(struct client_call *call);
+/* One more message of a call with is_open.  False: it is not on a connection now, nothing was sent.
+ * What was sent before the first answer is gone when the call is tried again: body alone is not. */
+MUST_USE bool client_call_send(struct client_call *call, struct slice msg);
+/* Stops and goes on taking messages: the server is held back by the stream's window. */
+void client_call_pause(struct client_call *call);
+void client_call_unpause(struct client_call *call);
 
 /* Sent with every call as metadata `token`; NULL: none. */
 void client_token_set(struct client *c, const char *token);

@@ -105,6 +105,7 @@ struct cli_ctx {
     size_t depth;
     struct slice *args;
     size_t arg_count;
+    size_t dash_at; /* how many arguments came before `--`; SIZE_MAX: there was none */
     struct cli_value values[CLI_FLAGS_MAX]; /* all flags the command knows */
     size_t value_count;
     struct arena arena;

@@ -364,6 +364,7 @@ int cli_values_parse(struct cli_ctx *ctx, const struct slice *args, size_t count
 {
     ctx->args = arena_alloc(&ctx->arena, (count + 1) * sizeof(*ctx->args));
     ctx->arg_count = 0;
+    ctx->dash_at = SIZE_MAX;
     for (size_t i = 0; i < count; i++) {
         int err = 0;
         if (args[i].len < 2 || args[i].data[0] != '-') {
@@ -373,6 +374,7 @@ int cli_values_parse(struct cli_ctx *ctx, const struct slice *args, size_t count
         } else if (args[i].len > 2) {
             err = parse_long(ctx, args, count, &i, reason);
         } else {
+            ctx->dash_at = ctx->arg_count;
             memcpy(ctx->args + ctx->arg_count, args + i + 1, (count - i - 1) * sizeof(*args));
             ctx->arg_count += count - i - 1;
             break;

@@ -54,7 +54,8 @@ static void on_unknown_env(void *arg, const char *entry)
 
 static int apply_env(struct ctl *c)
 {
-    static const char *const known[] = {"ETCDCTL_API", NULL};
+    static const char *const known[] = {"ETCDCTL_API", "ETCDCTL_WATCH_KEY",
+                                        "ETCDCTL_WATCH_RANGE_END", NULL};
     const char *conflict = cli_env_apply(c->cli, c->environ_list, known, on_unknown_env, NULL);
     if (conflict == NULL) {
         return 0;
@@ -79,44 +80,49 @@ static int check_tls_texts(struct ctl *c)
     return 0;
 }
 
-static int ask_password(struct ctl *c)
+static int ask_password(struct ctl *c, const char *prompt, const char **out)
 {
     struct buf typed = BUF_INIT;
     ctl_flush(c);
-    int err = os_read_password("Password: ", &typed, CTL_STDIN_MAX);
+    int err = os_read_password(prompt, &typed, CTL_STDIN_MAX);
     if (err != 0 && err != ERR_END) {
         buf_deinit(&typed);
         return ctl_fail(&c->fail, CTL_RC_ERROR, "%s", err_text(err));
     }
-    c->password = ctl_cstr(c, buf_slice(&typed));
+    *out = ctl_cstr(c, buf_slice(&typed));
     buf_deinit(&typed);
+    return 0;
+}
+
+int ctl_split_user(struct ctl *c, struct slice user, struct slice password, const char *prompt,
+                   const char **out_user, const char **out_password)
+{
+    const uint8_t *colon = user.len == 0 ? NULL : memchr(user.data, ':', user.len);
+    if (user.len == 0) {
+        return 0;
+    }
+    *out_user = ctl_cstr(c, user);
+    if (password.len > 0) {
+        *out_password = ctl_cstr(c, password);
+    } else if (colon == NULL) {
+        return ask_password(c, prompt, out_password);
+    } else {
+        size_t n = (size_t)(colon - user.data);
+        *out_user = ctl_cstr(c, slice_make(user.data, n));
+        *out_password = ctl_cstr(c, slice_skip(user, n + 1));
+    }
     return 0;
 }
 
 static int read_user(struct ctl *c)
 {
-    struct slice user = cli_text(c->cli, "user");
-    struct slice password = cli_text(c->cli, "password");
     struct slice token = cli_text(c->cli, "auth-jwt-token");
     if (token.len > 0) {
         c->token = ctl_cstr(c, token);
         return 0;
     }
-    if (user.len == 0) {
-        return 0;
-    }
-    const uint8_t *colon = memchr(user.data, ':', user.len);
-    c->user = ctl_cstr(c, user);
-    if (password.len > 0) {
-        c->password = ctl_cstr(c, password);
-    } else if (colon == NULL) {
-        return ask_password(c);
-    } else {
-        size_t n = (size_t)(colon - user.data);
-        c->user = ctl_cstr(c, slice_make(user.data, n));
-        c->password = ctl_cstr(c, slice_skip(user, n + 1));
-    }
-    return 0;
+    return ctl_split_user(c, cli_text(c->cli, "user"), cli_text(c->cli, "password"), "Password: ",
+                          &c->user, &c->password);
 }
 
 int ctl_settings(struct ctl *c)
@@ -146,74 +152,68 @@ int ctl_settings(struct ctl *c)
 
 /* Certificate, key and CA, if any is given, are read whatever the endpoints are; the texts are
  * those of etcd's client. */
-static int open_tls(struct ctl *c)
+static int open_tls(struct ctl *c, const struct ctl_target *t)
 {
-    const char *cert = ctl_cstr(c, cli_text(c->cli, "cert"));
-    const char *key = ctl_cstr(c, cli_text(c->cli, "key"));
     struct tls_config conf = {.side = TLS_CLIENT,
-                              .cert_file = cert,
-                              .key_file = key,
-                              .ca_file = ctl_cstr(c, cli_text(c->cli, "cacert")),
-                              .skips_verify = cli_bool(c->cli, "insecure-skip-tls-verify")};
-    if (c->tls != NULL) {
+                              .cert_file = t->cert,
+                              .key_file = t->key,
+                              .ca_file = t->ca,
+                              .skips_verify = t->skips_verify};
+    if (t->tls->context != NULL) {
         return 0;
     }
-    if ((cert[0] == '\0') != (key[0] == '\0')) {
+    if ((t->cert[0] == '\0') != (t->key[0] == '\0')) {
         return ctl_fail(&c->fail, CTL_RC_BAD_ARGS,
-                        "KeyFile and CertFile must both be present[key: %s, cert: %s]", key, cert);
+                        "KeyFile and CertFile must both be present[key: %s, cert: %s]", t->key,
+                        t->cert);
     }
     struct buf error = BUF_INIT;
     int rc = 0;
-    if (tls_context_create(c->env, &conf, &c->tls, &error) != 0) {
+    if (tls_context_create(c->env, &conf, &t->tls->context, &error) != 0) {
         rc = ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "%s", buf_cstr(&error));
     } else {
-        rpc_tls_source_init(&c->tls_source, c->tls);
-        c->tls_source.alpn = "h2";
+        rpc_tls_source_init(&t->tls->source, t->tls->context);
+        t->tls->source.alpn = "h2";
     }
     buf_deinit(&error);
     return rc;
 }
 
 /* The scheme of the first endpoint decides for all (cli.md 2.7). */
-static int choose_tls(struct ctl *c, struct slice first_endpoint,
-                      const struct rpc_tls_factory **out)
+static int choose_tls(struct ctl *c, const struct ctl_target *t, const struct rpc_tls_factory **out)
 {
-    static const char *const files[] = {"cert", "key", "cacert"};
-    bool has_files = false;
-    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        has_files = has_files || cli_text(c->cli, files[i]).len > 0;
-    }
-    bool is_wanted = has_files || !cli_bool(c->cli, "insecure-transport") ||
-                     cli_bool(c->cli, "insecure-skip-tls-verify");
+    bool has_files = t->cert[0] != '\0' || t->key[0] != '\0' || t->ca[0] != '\0';
+    bool is_wanted = has_files || !t->is_insecure || t->skips_verify;
     struct client_endpoint e = {.tls = CLIENT_TLS_OPTIONAL};
-    if (client_endpoint_parse(first_endpoint, &e) == 0) {
+    if (client_endpoint_parse(t->count > 0 ? t->endpoints[0] : SLICE_NULL, &e) == 0) {
         is_wanted = e.tls == CLIENT_TLS_NEED || (is_wanted && e.tls == CLIENT_TLS_OPTIONAL);
     }
     client_endpoint_deinit(&e);
-    int rc = is_wanted || has_files ? open_tls(c) : 0;
-    *out = rc == 0 && is_wanted ? &c->tls_source.factory : NULL;
+    int rc = is_wanted || has_files ? open_tls(c, t) : 0;
+    *out = rc == 0 && is_wanted ? &t->tls->source.factory : NULL;
     return rc;
 }
 
 void ctl_tls_close(struct ctl *c)
 {
-    tls_context_unref(c->tls);
-    c->tls = NULL;
+    tls_context_unref(c->tls.context);
+    tls_context_unref(c->dest_tls.context);
+    c->tls.context = c->dest_tls.context = NULL;
 }
 
 /* ---- connecting
  * ---------------------------------------------------------------------------------- */
 
-static int login(struct ctl *c, struct client *client)
+static int login(struct ctl *c, const struct ctl_target *t, struct client *client)
 {
-    if (c->token != NULL) {
-        client_token_set(client, c->token);
+    if (t->token != NULL) {
+        client_token_set(client, t->token);
     }
     /* An empty password means no login at all, as in the reference. */
-    if (c->user == NULL || c->password == NULL || c->user[0] == '\0' || c->password[0] == '\0') {
+    if (t->user == NULL || t->password == NULL || t->user[0] == '\0' || t->password[0] == '\0') {
         return 0;
     }
-    int err = client_login(client, &c->runner, c->user, c->password, flag_ms(c, "dial-timeout"),
+    int err = client_login(client, &c->runner, t->user, t->password, flag_ms(c, "dial-timeout"),
                            &c->error);
     if (err != 0 && c->error.is_deadline) {
         ctl_log_failure(client, "/etcdserverpb.Auth/Authenticate");
@@ -247,22 +247,40 @@ static int create(struct ctl *c, const struct slice *endpoints, size_t count,
                : ctl_fail(&c->fail, CTL_RC_BAD_CONNECTION, "etcdclient: no available endpoints");
 }
 
-int ctl_connect_to(struct ctl *c, const struct slice *endpoints, size_t count, struct client **out)
+int ctl_connect_target(struct ctl *c, const struct ctl_target *t, struct client **out)
 {
     struct client *client;
     const struct rpc_tls_factory *tls = NULL;
-    int rc = choose_tls(c, count > 0 ? endpoints[0] : SLICE_NULL, &tls);
-    rc = rc != 0 ? rc : create(c, endpoints, count, tls, &client);
+    int rc = choose_tls(c, t, &tls);
+    rc = rc != 0 ? rc : create(c, t->endpoints, t->count, tls, &client);
     if (rc != 0) {
         return rc;
     }
-    rc = login(c, client);
+    rc = login(c, t, client);
     if (rc != 0) {
         client_destroy(client);
         return rc;
     }
     *out = client;
     return 0;
+}
+
+int ctl_connect_to(struct ctl *c, const struct slice *endpoints, size_t count, struct client **out)
+{
+    return ctl_connect_target(
+        c,
+        &(struct ctl_target){.endpoints = endpoints,
+                             .count = count,
+                             .cert = ctl_cstr(c, cli_text(c->cli, "cert")),
+                             .key = ctl_cstr(c, cli_text(c->cli, "key")),
+                             .ca = ctl_cstr(c, cli_text(c->cli, "cacert")),
+                             .skips_verify = cli_bool(c->cli, "insecure-skip-tls-verify"),
+                             .is_insecure = cli_bool(c->cli, "insecure-transport"),
+                             .user = c->user,
+                             .password = c->password,
+                             .token = c->token,
+                             .tls = &c->tls},
+        out);
 }
 
 int ctl_connect(struct ctl *c, struct client **out)

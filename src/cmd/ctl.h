@@ -22,6 +22,26 @@
 
 enum { CTL_STDIN_MAX = 1 << 30 };
 
+struct ctl_tls {
+    struct tls_context *context; /* made at the first connection that wants it */
+    struct rpc_tls_source source;
+};
+
+/* One cluster and how to come in: the command's own, or the destination of make-mirror. */
+struct ctl_target {
+    const struct slice *endpoints;
+    size_t count;
+    const char *cert; /* "" = none */
+    const char *key;
+    const char *ca;
+    bool skips_verify;
+    bool is_insecure; /* no TLS unless a file or an endpoint asks for it */
+    const char *user; /* NULL: no login */
+    const char *password;
+    const char *token; /* NULL: none */
+    struct ctl_tls *tls;
+};
+
 struct ctl {
     struct cli_ctx *cli;
     struct env *env;
@@ -34,8 +54,8 @@ struct ctl {
     const char *const *environ_list;
     bool is_etcd_name; /* run as etcdctl: nothing on the terminal that etcdctl would not print */
     bool is_quiet;     /* fail.rc stands without an "Error:" line */
-    struct tls_context *tls; /* made at the first connection that wants it */
-    struct rpc_tls_source tls_source;
+    struct ctl_tls tls;
+    struct ctl_tls dest_tls; /* make-mirror's destination */
     /* Settings, after ctl_settings. */
     const char *user;
     const char *password;
@@ -54,6 +74,11 @@ MUST_USE int ctl_settings(struct ctl *c);
 /* A client to these endpoints (settings done), logged in when a user is given. */
 MUST_USE int ctl_connect_to(struct ctl *c, const struct slice *endpoints, size_t count,
                             struct client **out);
+MUST_USE int ctl_connect_target(struct ctl *c, const struct ctl_target *target,
+                                struct client **out);
+/* "name:password" in two; without a password that is asked for with this prompt. */
+MUST_USE int ctl_split_user(struct ctl *c, struct slice user, struct slice password,
+                            const char *prompt, const char **out_user, const char **out_password);
 /* ctl_settings and ctl_connect_to the --endpoints. */
 MUST_USE int ctl_connect(struct ctl *c, struct client **out);
 /* Endpoints of `endpoint` and `defrag`: as given, or with --cluster those of the member list. */
@@ -121,6 +146,12 @@ int ctl_run_lease_revoke(struct cli_ctx *ctx);
 int ctl_run_lease_time_to_live(struct cli_ctx *ctx);
 int ctl_run_lease_list(struct cli_ctx *ctx);
 int ctl_run_lease_keep_alive(struct cli_ctx *ctx);
+int ctl_run_watch_cmd(struct cli_ctx *ctx);
+int ctl_run_lock(struct cli_ctx *ctx);
+int ctl_run_elect(struct cli_ctx *ctx);
+int ctl_run_make_mirror(struct cli_ctx *ctx);
+int ctl_run_check_perf(struct cli_ctx *ctx);
+int ctl_run_check_datascale(struct cli_ctx *ctx);
 int ctl_run_auth_enable(struct cli_ctx *ctx);
 int ctl_run_auth_disable(struct cli_ctx *ctx);
 int ctl_run_auth_status(struct cli_ctx *ctx);

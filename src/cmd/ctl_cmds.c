@@ -5,6 +5,7 @@
  */
 #include "cmd/ctl.h"
 #include "cmd/ctl_kv_req.h"
+#include "cmd/ctl_watch_req.h"
 #include "cmd/utl.h"
 
 #define END                                                                                        \
@@ -19,6 +20,7 @@
 const struct cli_group ctl_groups[] = {
     {"kv", "Key-value commands"},
     {"cluster", "Cluster maintenance commands"},
+    {"concurrency", "Concurrency commands"},
     {"auth", "Authentication commands"},
     {"utility", "Utility commands"},
     {NULL, NULL},
@@ -92,6 +94,57 @@ static const struct cli_flag permission_flags[] = {
     {"prefix", 0, CLI_BOOL, NULL, "all keys that begin with <key>"},
     {"from-key", 0, CLI_BOOL, NULL, "all keys from <key> on, in byte order"},
     FLAGS_END,
+};
+
+static const struct cli_flag lock_flags[] = {
+    {"ttl", 0, CLI_INT, "10", "seconds after which the lock of a holder that has gone is free"},
+    FLAGS_END,
+};
+
+static const struct cli_flag elect_flags[] = {
+    {"listen", 'l', CLI_BOOL, NULL, "print who leads, and every change"},
+    FLAGS_END,
+};
+
+#define CHECK_FLAGS(prefix)                                                                        \
+    {"load", 0, CLI_STRING, "s", "size of the load: s(mall), m(edium), l(arge), xl (xLarge)",      \
+     .choices = "small medium large xLarge"},                                                      \
+        {"prefix", 0, CLI_STRING, prefix, "prefix of the keys to write"},                          \
+        {"auto-compact", 0, CLI_BOOL, NULL, "compact up to the last revision afterwards"},         \
+        {"auto-defrag", 0, CLI_BOOL, NULL, "defragment the members afterwards"}, FLAGS_END
+
+static const struct cli_flag check_perf_flags[] = {CHECK_FLAGS("/etcdctl-check-perf/")};
+static const struct cli_flag check_datascale_flags[] = {CHECK_FLAGS("/etcdctl-check-datascale/")};
+
+static const struct cli_flag mirror_flags[] = {
+    {"prefix", 0, CLI_STRING, NULL, "copy the keys that begin with this alone"},
+    {"rev", 0, CLI_INT64, NULL, "copy what happened from this revision on, 0 for everything"},
+    {"max-txn-ops", 0, CLI_UINT64, "128", "most changes in one transaction"},
+    {"dest-prefix", 0, CLI_STRING, NULL, "prefix that takes the place of --prefix there"},
+    {"no-dest-prefix", 0, CLI_BOOL, NULL, "cut the prefix off there"},
+    {"dest-cert", 0, CLI_STRING, NULL, "TLS certificate file for the destination"},
+    {"dest-key", 0, CLI_STRING, NULL, "TLS key file for the destination"},
+    {"dest-cacert", 0, CLI_STRING, NULL, "authorities that the destination is checked against"},
+    {"dest-insecure-transport", 0, CLI_BOOL, "true",
+     "no TLS to the destination unless a file or its URL asks for it"},
+    {"dest-user", 0, CLI_STRING, NULL,
+     "name[:password] for the destination; asks when there is no password"},
+    {"dest-password", 0, CLI_STRING, NULL,
+     "password for the destination (--dest-user is then the whole name)"},
+    FLAGS_END,
+};
+
+static const struct cli_cmd check_cmds[] = {
+    {.use = "perf [options]",
+     .brief = "Measure whether the cluster keeps up with a load",
+     .flags = check_perf_flags,
+     .run = ctl_run_check_perf},
+    {.use = "datascale [options]",
+     .brief = "Measure how much memory a member takes for a number of keys",
+     .detail = "Writes keys and compares the memory of the first endpoint before and after.",
+     .flags = check_datascale_flags,
+     .run = ctl_run_check_datascale},
+    END,
 };
 
 static const struct cli_cmd alarm_cmds[] = {
@@ -326,6 +379,12 @@ static const struct cli_cmd root_cmds[] = {
      .brief = "Hand the leadership to another member",
      .group = "cluster",
      .run = ctl_run_move_leader},
+    {.use = "watch [options] [key or prefix] [range_end] [--] [exec-command arg1 arg2 ...]",
+     .brief = "Watch keys for changes",
+     .detail = "Prints every change of a key, a range or a prefix, and runs a command for each.",
+     .group = "kv",
+     .flags = ctl_watch_flags,
+     .run = ctl_run_watch_cmd},
     {.use = "version",
      .brief = "Print the version of @",
      .group = "utility",
@@ -345,6 +404,21 @@ static const struct cli_cmd root_cmds[] = {
      .example = SNAPSHOT_EXAMPLE,
      .group = "cluster",
      .subs = snapshot_cmds},
+    {.use = "make-mirror [options] <destination>",
+     .brief = "Copy keys to another cluster, and every change from then on",
+     .group = "utility",
+     .flags = mirror_flags,
+     .run = ctl_run_make_mirror},
+    {.use = "lock <lockname> [exec-command arg1 arg2 ...]",
+     .brief = "Take a lock, hold it until a signal or until a command ends",
+     .group = "concurrency",
+     .flags = lock_flags,
+     .run = ctl_run_lock},
+    {.use = "elect <election-name> [proposal]",
+     .brief = "Take part in an election, or watch one",
+     .group = "concurrency",
+     .flags = elect_flags,
+     .run = ctl_run_elect},
     {.use = "auth <enable or disable>",
      .brief = "Switch authentication on or off. See `@ auth --help`",
      .detail = "Switch authentication on or off",
@@ -360,6 +434,11 @@ static const struct cli_cmd root_cmds[] = {
      .detail = "Roles",
      .group = "auth",
      .subs = role_cmds},
+    {.use = "check <subcommand>",
+     .brief = "Measurements of the cluster. See `@ check --help`",
+     .detail = "Measurements of the cluster",
+     .group = "utility",
+     .subs = check_cmds},
     {.use = "completion [bash|zsh|fish|powershell]",
      .brief = "Print a completion script for a shell",
      .detail = "Prints a script that completes commands and flags of @.\n\n"

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 
+#include "client/session.h"
 #include "cmd/ctl.h"
 #include "cmd/print_text.h"
 #include "os/os.h"
@@ -156,23 +157,57 @@ static int renew(struct keep_alive *k, struct client *client, int64_t id)
                                              : err_text(err != 0 ? err : ERR_TRUNCATED));
 }
 
-static int keep_for_ever(struct keep_alive *k, struct client *client, int64_t id)
-{
-    struct ctl *c = k->c;
+/* Renewals go on until the lease is lost; each answer is printed as it comes. */
+struct keeping {
+    struct ctl *c;
     int rc;
-    while ((rc = renew(k, client, id)) == 0 && k->resp.ttl > 0) {
-        rc = ctl_printed(c, print_lease_keep_alive(&c->printer, &k->resp));
-        if (rc != 0) {
-            return rc;
-        }
+};
+
+static void on_renewed(void *arg, struct slice msg)
+{
+    struct keeping *k = arg;
+    struct ctl *c = k->c;
+    struct arena scratch;
+    Etcdserverpb__LeaseKeepAliveResponse resp;
+    arena_init(&scratch, 0);
+    if (k->rc == 0 && wire_pb_unpack(&etcdserverpb__lease_keep_alive_response__descriptor, msg,
+                                     &scratch, &resp.base) == 0) {
+        k->rc = ctl_printed(c, print_lease_keep_alive(&c->printer, &resp));
         ctl_flush(c);
-        int64_t pause_ms = k->resp.ttl > INT32_MAX ? INT32_MAX : k->resp.ttl * 1000 / 3;
-        os_loop_run_for(c->env, (uint64_t)pause_ms);
     }
-    if (rc == 0 && c->printer.format == PRINT_SIMPLE) {
+    arena_deinit(&scratch);
+    if (k->rc != 0) {
+        os_loop_stop(c->env);
+    }
+}
+
+static void on_lost(void *arg)
+{
+    struct keeping *k = arg;
+    os_loop_stop(k->c->env);
+}
+
+static int keep_for_ever(struct ctl *c, struct client *client, int64_t id)
+{
+    struct keeping k = {.c = c};
+    int64_t dial_ns = cli_number(c->cli, "dial-timeout");
+    uint64_t dial_ms = dial_ns > 0 ? (uint64_t)dial_ns / 1000000 : 0;
+    struct client_session *s =
+        client_session_open(&(struct client_session_options){.client = client,
+                                                              .env = c->env,
+                                                              .lease = id,
+                                                              .first_wait_ms = dial_ms + 1000,
+                                                              .on_renewed = on_renewed,
+                                                              .on_lost = on_lost,
+                                                              .arg = &k});
+    while (k.rc == 0 && !client_session_is_lost(s)) {
+        os_loop_run(c->env);
+    }
+    client_session_close(s);
+    if (k.rc == 0 && c->printer.format == PRINT_SIMPLE) {
         buf_printf(&c->out, "lease %016" PRIx64 " expired or revoked.\n", (uint64_t)id);
     }
-    return rc;
+    return k.rc;
 }
 
 static int keep_once(struct keep_alive *k, struct client *client, int64_t id)
@@ -197,7 +232,7 @@ int ctl_run_lease_keep_alive(struct cli_ctx *ctx)
     if (rc != 0) {
         return rc;
     }
-    rc = cli_bool(ctx, "once") ? keep_once(&k, client, id) : keep_for_ever(&k, client, id);
+    rc = cli_bool(ctx, "once") ? keep_once(&k, client, id) : keep_for_ever(c, client, id);
     client_destroy(client);
     return rc;
 }

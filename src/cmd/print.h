@@ -25,6 +25,7 @@
 #include "wire/lease.pb-c.h"
 #include "wire/maintenance.pb-c.h"
 #include "wire/response.h"
+#include "wire/watch.h"
 
 enum print_format { PRINT_SIMPLE, PRINT_JSON, PRINT_FIELDS, PRINT_TABLE, PRINT_PROTOBUF };
 
@@ -46,6 +47,8 @@ MUST_USE int print_get(struct printer *p, struct slice raw, const struct wire_ra
 MUST_USE int print_put(struct printer *p, struct slice raw, const struct wire_put_resp *r);
 MUST_USE int print_del(struct printer *p, struct slice raw, const struct wire_delete_resp *r);
 MUST_USE int print_txn(struct printer *p, struct slice raw, const struct wire_txn_resp *r);
+/* protobuf is encoded anew: etcdctl leaves out what is the stream's (watch id, reason). */
+MUST_USE int print_watch(struct printer *p, const struct wire_watch_resp *r);
 
 MUST_USE int print_member_list(struct printer *p, struct slice raw,
                                const Etcdserverpb__MemberListResponse *r);

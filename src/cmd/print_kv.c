@@ -338,3 +338,105 @@ int print_txn(struct printer *p, struct slice raw, const struct wire_txn_resp *r
     buf_append_byte(p->out, '\n');
     return 0;
 }
+
+/* ---- watch
+ * ------------------------------------------------------------------------------------ */
+
+static void append_type(struct buf *out, int32_t type)
+{
+    if (type == WIRE_EVENT_PUT || type == WIRE_EVENT_DELETE) {
+        buf_append_cstr(out, type == WIRE_EVENT_PUT ? "PUT" : "DELETE");
+    } else {
+        buf_printf(out, "%" PRId32, type);
+    }
+}
+
+static void simple_watch(struct printer *p, const struct wire_watch_resp *r)
+{
+    for (size_t i = 0; i < r->event_count; i++) {
+        const struct wire_event *e = &r->events[i];
+        append_type(p->out, e->type);
+        buf_append_byte(p->out, '\n');
+        if (e->has_prev_kv) {
+            simple_kv(p, &e->prev_kv);
+        }
+        simple_kv(p, &e->kv);
+    }
+}
+
+static void fields_watch(struct printer *p, const struct wire_watch_resp *r)
+{
+    print_field_header(p, &r->header);
+    for (size_t i = 0; i < r->event_count; i++) {
+        const struct wire_event *e = &r->events[i];
+        buf_append_cstr(p->out, "\"Type\" : ");
+        append_type(p->out, e->type);
+        buf_append_byte(p->out, '\n');
+        if (e->has_prev_kv) {
+            fields_kv(p, "Prev", &e->prev_kv);
+        }
+        fields_kv(p, "", &e->kv);
+    }
+}
+
+static void json_event(struct buf *out, const struct wire_event *e)
+{
+    bool is_first = true;
+    buf_append_byte(out, '{');
+    json_number(out, &is_first, "type", e->type);
+    if (e->has_kv) {
+        print_json_name(out, &is_first, "kv");
+        json_kv(out, &e->kv);
+    }
+    if (e->has_prev_kv) {
+        print_json_name(out, &is_first, "prev_kv");
+        json_kv(out, &e->prev_kv);
+    }
+    buf_append_byte(out, '}');
+}
+
+static void json_watch(struct buf *out, const struct wire_watch_resp *r)
+{
+    buf_append_cstr(out, "{\"Header\":");
+    print_json_header(out, &r->header);
+    buf_append_cstr(out, ",\"Events\":");
+    for (size_t i = 0; i < r->event_count; i++) {
+        buf_append_byte(out, i > 0 ? ',' : '[');
+        json_event(out, &r->events[i]);
+    }
+    buf_append_cstr(out, r->event_count > 0 ? "]" : "null");
+    buf_printf(out, ",\"CompactRevision\":%" PRId64 ",\"Canceled\":%s,\"Created\":%s,",
+               r->compact_revision, r->canceled ? "true" : "false", r->created ? "true" : "false");
+    buf_append_cstr(out, "\"CancelReason\":");
+    gotext_json_string(out, r->cancel_reason);
+    buf_append_cstr(out, "}\n");
+}
+
+static void protobuf_watch(struct buf *out, const struct wire_watch_resp *r)
+{
+    struct wire_watch_resp head = *r;
+    head.watch_id = 0;
+    head.cancel_reason = SLICE_NULL;
+    wire_watch_resp_encode_head(out, &head);
+    for (size_t i = 0; i < r->event_count; i++) {
+        const struct wire_event *e = &r->events[i];
+        size_t start = out->len;
+        wire_append_u64(out, 1, (uint64_t)e->type);
+        wire_append_kv(out, 2, e->has_kv ? &e->kv : NULL);
+        wire_append_kv(out, 3, e->has_prev_kv ? &e->prev_kv : NULL);
+        wire_close_message(out, start, WIRE_WATCH_EVENTS);
+    }
+}
+
+int print_watch(struct printer *p, const struct wire_watch_resp *r)
+{
+    switch (p->format) {
+    case PRINT_SIMPLE: simple_watch(p, r); return 0;
+    case PRINT_FIELDS: fields_watch(p, r); return 0;
+    case PRINT_PROTOBUF: protobuf_watch(p->out, r); return 0;
+    case PRINT_TABLE: return ERR_UNSUPPORTED;
+    case PRINT_JSON: break;
+    }
+    json_watch(p->out, r);
+    return 0;
+}

@@ -166,6 +166,17 @@ MUST_USE int os_read_stdin(struct buf *out, size_t max);
 /* Appends one line without its newline; ERR_END at the end of the input, ERR_TOO_LARGE. Unbuffered:
  * it takes no byte behind the newline. */
 MUST_USE int os_read_line(struct buf *out, size_t max);
+struct os_lines;
+
+/* Lines of stdin as events of the loop, without their newline; on_end once: ERR_END (what stands
+ * behind the last newline is dropped), ERR_TOO_LARGE for a line above max, or what reading gave.
+ * Not beside the functions above. */
+MUST_USE int os_lines_start(struct env *env, size_t max,
+                            void (*on_line)(void *arg, struct slice line),
+                            void (*on_end)(void *arg, int err), void *arg, struct os_lines **out);
+/* Not from inside its callbacks. */
+void os_lines_stop(struct os_lines *l);
+
 /* Prompt on stdout, echo off while reading one line from the terminal (or stdin if it is none), a
  * newline on stdout behind it. */
 MUST_USE int os_read_password(const char *prompt, struct buf *out, size_t max);
@@ -177,12 +188,22 @@ size_t os_time_format(int64_t wall_ns, char *out, size_t cap);
 
 /* ---- programs (watch -- CMD, lock NAME CMD) ---- */
 
-/* Runs argv[0] by PATH with env_extra ("K=V", NULL-ended, may be NULL) added, standard streams
- * inherited; *out_status is the exit code, or 128 + signal.  Blocks. */
-MUST_USE int os_spawn_wait(char *const argv[], const char *const env_extra[], int *out_status);
-/* The same without waiting: os_child_wait later (work thread). */
+struct os_exit {
+    int code;   /* when it ended by itself */
+    int signo;  /* else the signal that ended it, 0 = none */
+    bool has_core;
+};
+
+/* Runs argv[0] by PATH with env_extra ("K=V", NULL-ended, may be NULL) added; nothing on its
+ * standard input, the other streams inherited.  Blocks. */
+MUST_USE int os_spawn_wait(char *const argv[], const char *const env_extra[], struct os_exit *out);
+/* The same without waiting: os_child_try_wait at each SIGCHLD. */
 MUST_USE int os_spawn(char *const argv[], const char *const env_extra[], int *out_pid);
-MUST_USE int os_child_wait(int pid, int *out_status);
+MUST_USE int os_child_wait(int pid, struct os_exit *out);
+/* False while it runs. */
+bool os_child_try_wait(int pid, struct os_exit *out);
+/* As Go says it: "exit status 7", "signal: killed". */
+void os_exit_text(const struct os_exit *e, struct buf *out);
 void os_child_kill(int pid, int signo);
 
 #endif

@@ -2,7 +2,9 @@
  *
  * os/term: standard streams, the terminal, and child programs.
  */
+#include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -13,7 +15,7 @@
 
 #include "os/impl.h"
 
-enum { STDIN_PIECE_BYTES = 65536, EXIT_BY_SIGNAL = 128 };
+enum { STDIN_PIECE_BYTES = 65536 };
 
 bool os_is_tty(enum os_stream s)
 {
@@ -153,6 +155,7 @@ static char **environ_with(const char *const extra[])
 int os_spawn(char *const argv[], const char *const env_extra[], int *out_pid)
 {
     posix_spawnattr_t attr;
+    posix_spawn_file_actions_t files;
     sigset_t none, defaults;
     sigemptyset(&none);
     sigemptyset(&defaults);
@@ -163,8 +166,11 @@ int os_spawn(char *const argv[], const char *const env_extra[], int *out_pid)
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     char **envp = environ_with(env_extra);
     pid_t pid;
-    int rc = posix_spawnp(&pid, argv[0], NULL, &attr, argv, envp);
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_addopen(&files, OS_STDIN, "/dev/null", O_RDONLY, 0);
+    int rc = posix_spawnp(&pid, argv[0], &files, &attr, argv, envp);
     mem_free(envp);
+    posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attr);
     if (rc != 0) {
         return os_fail_with(rc);
@@ -173,7 +179,14 @@ int os_spawn(char *const argv[], const char *const env_extra[], int *out_pid)
     return 0;
 }
 
-int os_child_wait(int pid, int *out_status)
+static void exit_of(int status, struct os_exit *out)
+{
+    *out = WIFSIGNALED(status) ? (struct os_exit){.signo = WTERMSIG(status),
+                                                  .has_core = WCOREDUMP(status) != 0}
+                               : (struct os_exit){.code = WEXITSTATUS(status)};
+}
+
+int os_child_wait(int pid, struct os_exit *out)
 {
     int status;
     pid_t rc;
@@ -183,15 +196,36 @@ int os_child_wait(int pid, int *out_status)
     if (rc < 0) {
         return os_fail();
     }
-    *out_status = WIFSIGNALED(status) ? EXIT_BY_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+    exit_of(status, out);
     return 0;
 }
 
-int os_spawn_wait(char *const argv[], const char *const env_extra[], int *out_status)
+bool os_child_try_wait(int pid, struct os_exit *out)
+{
+    int status;
+    if (waitpid((pid_t)pid, &status, WNOHANG) != (pid_t)pid) {
+        return false;
+    }
+    exit_of(status, out);
+    return true;
+}
+
+void os_exit_text(const struct os_exit *e, struct buf *out)
+{
+    if (e->signo == 0) {
+        buf_printf(out, "exit status %d", e->code);
+        return;
+    }
+    const char *name = strsignal(e->signo);
+    buf_printf(out, "signal: %c%s%s", tolower((unsigned char)name[0]), name + 1,
+               e->has_core ? " (core dumped)" : "");
+}
+
+int os_spawn_wait(char *const argv[], const char *const env_extra[], struct os_exit *out)
 {
     int pid = -1;
     int err = os_spawn(argv, env_extra, &pid);
-    return err != 0 ? err : os_child_wait(pid, out_status);
+    return err != 0 ? err : os_child_wait(pid, out);
 }
 
 void os_child_kill(int pid, int signo)

@@ -15,6 +15,9 @@
 #include <stdlib.h>
 
 #include "client/client.h"
+#include "client/session.h"
+#include "client/watch.h"
+#include "wire/response.h"
 #include "rpc/rpc_client.h"
 
 enum { CHANNELS_MAX = 64, CALLS_MAX = 512, DEFERRED_MAX = 16 };
@@ -137,6 +140,9 @@ struct grpc_client_call {
     void *arg;
     bool is_over;
     bool has_token;
+    bool is_open;
+    bool is_paused;
+    unsigned sent; /* messages */
     uint64_t timeout_ms;
 };
 
@@ -179,6 +185,31 @@ struct grpc_client_call *grpc_client_request(struct grpc_client *c,
                                       .has_token = opts->metadata_count > 1,
                                       .timeout_ms = opts->timeout_ms};
     return call;
+}
+
+struct grpc_client_call *grpc_client_start(struct grpc_client *c,
+                                           const struct grpc_client_call_options *opts)
+{
+    struct grpc_client_call *call = grpc_client_request(c, opts, SLICE_NULL);
+    call->is_open = true;
+    return call;
+}
+
+void grpc_client_call_send(struct grpc_client_call *call, struct slice msg)
+{
+    (void)msg;
+    assert_true(call->is_open && !call->is_over);
+    call->sent++;
+}
+
+void grpc_client_call_pause(struct grpc_client_call *call)
+{
+    call->is_paused = true;
+}
+
+void grpc_client_call_unpause(struct grpc_client_call *call)
+{
+    call->is_paused = false;
 }
 
 static void end_call(struct grpc_client_call *call, enum grpc_code code, const char *text,
@@ -543,9 +574,247 @@ static void refuses_bad_settings(void **state)
     assert_int_equal(client_create(&conf, &c), ERR_INVALID);
 }
 
+/* ---- watches over fake streams
+ * ------------------------------------------------------------------------------ */
+
+static void on_ready(void *arg)
+{
+    (*(unsigned *)arg)++;
+}
+
+/* A WatchResponse to the newest call. */
+static void answer(const struct wire_watch_resp *r, int64_t event_revision)
+{
+    struct grpc_client_call *call = &calls[call_count - 1];
+    struct buf msg = BUF_INIT;
+    wire_watch_resp_encode_head(&msg, r);
+    if (event_revision != 0) {
+        size_t start = msg.len;
+        struct wire_kv kv = {.key = SLICE_LIT("k"), .mod_revision = event_revision};
+        wire_append_kv(&msg, 2, &kv);
+        wire_close_message(&msg, start, WIRE_WATCH_EVENTS);
+    }
+    call->ops->on_message(call->arg, call, buf_slice(&msg));
+    buf_deinit(&msg);
+    run_deferred();
+}
+
+static void created(int64_t id)
+{
+    answer(&(struct wire_watch_resp){
+               .has_header = true, .header = {.revision = 10}, .created = true, .watch_id = id},
+           0);
+}
+
+static void event(int64_t id, int64_t revision)
+{
+    answer(&(struct wire_watch_resp){
+               .has_header = true, .header = {.revision = revision}, .watch_id = id},
+           revision);
+}
+
+static int64_t take_revision(struct client_watcher *w)
+{
+    struct client_watch_answer *a = client_watcher_take(w);
+    assert_non_null(a);
+    int64_t revision = a->resp.events[0].kv.mod_revision;
+    client_watch_answer_free(a);
+    return revision;
+}
+
+static struct client_watcher *watcher(struct client *c, unsigned *ready)
+{
+    *ready = 0;
+    return client_watcher_create(c, &env, on_ready, ready);
+}
+
+static struct client_watch *watch_key(struct client_watcher *w, void *arg)
+{
+    return client_watch_start(
+        w, &(struct client_watch_options){.key = SLICE_LIT("k"), .arg = arg});
+}
+
+static void watches_are_created_one_by_one_and_go_on_elsewhere(void **state)
+{
+    (void)state;
+    unsigned ready;
+    struct client *c = make(1);
+    struct client_watcher *w = watcher(c, &ready);
+    watch_key(w, &ready);
+    watch_key(w, &c);
+    run_deferred();
+    up(0);
+    assert_int_equal(call_count, 1);
+    assert_int_equal(calls[0].sent, 1); /* the second waits for the first's answer */
+    created(5);
+    assert_int_equal(calls[0].sent, 2);
+    created(6);
+    event(5, 11);
+    event(6, 11);
+    event(5, 12);
+    event(7, 13); /* of nobody */
+    assert_int_equal(ready, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(take_revision(w), i == 2 ? 12 : 11);
+    }
+    assert_null(client_watcher_take(w));
+    end_call(&calls[0], GRPC_UNAVAILABLE, "transport is closing", true);
+    pass(CLIENT_WATCH_PAUSE_MS + 1);
+    assert_int_equal(call_count, 2);
+    assert_int_equal(calls[1].sent, 1);
+    created(0);
+    assert_int_equal(calls[1].sent, 2);
+    client_watcher_destroy(w);
+    client_destroy(c);
+}
+
+static void a_watch_ends_with_a_reason(void **state)
+{
+    (void)state;
+    unsigned ready;
+    struct client *c = make(1);
+    struct client_watcher *w = watcher(c, &ready);
+    watch_key(w, &ready);
+    watch_key(w, &c);
+    run_deferred();
+    up(0);
+    created(1);
+    answer(&(struct wire_watch_resp){.created = true,
+                                     .canceled = true,
+                                     .watch_id = -1,
+                                     .cancel_reason = SLICE_LIT("no right")},
+           0);
+    struct client_watch_answer *a = client_watcher_take(w);
+    assert_true(a->is_end);
+    assert_ptr_equal(a->arg, &c);
+    assert_string_equal(buf_cstr(&a->error), "no right");
+    client_watch_answer_free(a);
+    answer(&(struct wire_watch_resp){.canceled = true, .watch_id = 1, .compact_revision = 3}, 0);
+    a = client_watcher_take(w);
+    assert_string_equal(buf_cstr(&a->error), err_text(ERR_RPC_COMPACTED));
+    client_watch_answer_free(a);
+    watch_key(w, &ready);
+    end_call(&calls[0], GRPC_PERMISSION_DENIED, "etcdserver: permission denied", true);
+    a = client_watcher_take(w);
+    assert_string_equal(buf_cstr(&a->error), "etcdserver: permission denied");
+    client_watch_answer_free(a);
+    client_watcher_destroy(w);
+    client_destroy(c);
+}
+
+static void a_slow_reader_holds_the_stream_back(void **state)
+{
+    (void)state;
+    unsigned ready;
+    struct client *c = make(1);
+    struct client_watcher *w = watcher(c, &ready);
+    watch_key(w, &ready);
+    run_deferred();
+    up(0);
+    created(1);
+    for (int i = 0; i < CLIENT_WATCH_QUEUE_MAX; i++) {
+        assert_false(calls[0].is_paused);
+        event(1, 11 + i);
+    }
+    assert_true(calls[0].is_paused);
+    for (int i = 0; i < CLIENT_WATCH_QUEUE_MAX; i++) {
+        assert_int_equal(take_revision(w), 11 + i);
+    }
+    assert_false(calls[0].is_paused);
+    client_watcher_destroy(w);
+    client_destroy(c);
+}
+
+static void a_stopped_watch_is_cancelled_and_silent(void **state)
+{
+    (void)state;
+    unsigned ready;
+    struct client *c = make(1);
+    struct client_watcher *w = watcher(c, &ready);
+    struct client_watch *first = watch_key(w, &ready);
+    run_deferred();
+    up(0);
+    client_watch_stop(first); /* before its create was answered */
+    watch_key(w, &c);
+    assert_int_equal(calls[0].sent, 1);
+    created(1); /* the stopped one's: cancelled, then the second is asked for */
+    assert_int_equal(calls[0].sent, 3);
+    event(1, 11);
+    assert_null(client_watcher_take(w));
+    created(2);
+    event(2, 12);
+    assert_int_equal(take_revision(w), 12);
+    client_watcher_destroy(w);
+    client_destroy(c);
+}
+
+/* ---- sessions
+ * --------------------------------------------------------------------------------------- */
+
+static void on_lost(void *arg)
+{
+    (*(unsigned *)arg)++;
+}
+
+static void a_session_is_renewed_until_the_lease_is_lost(void **state)
+{
+    (void)state;
+    unsigned lost = 0;
+    static const uint8_t alive[] = {0x10, 7, 0x18, 3}, gone[] = {0x10, 7};
+    struct client *c = make(1);
+    struct client_session *s =
+        client_session_open(&(struct client_session_options){.client = c,
+                                                              .env = &env,
+                                                              .lease = 7,
+                                                              .first_wait_ms = 3000,
+                                                              .on_lost = on_lost,
+                                                              .arg = &lost});
+    run_deferred();
+    up(0);
+    calls[0].ops->on_message(calls[0].arg, &calls[0], slice_make(alive, sizeof(alive)));
+    end_call(&calls[0], GRPC_OK, "", true);
+    assert_int_equal(call_count, 1);
+    pass(1001);
+    assert_int_equal(call_count, 2);
+    end_call(&calls[1], GRPC_INTERNAL, "x", true);
+    pass(CLIENT_SESSION_RETRY_MS + 1);
+    assert_int_equal(call_count, 3);
+    assert_int_equal(lost, 0);
+    calls[2].ops->on_message(calls[2].arg, &calls[2], slice_make(gone, sizeof(gone)));
+    assert_int_equal(lost, 1);
+    assert_true(client_session_is_lost(s));
+    client_session_close(s);
+    client_destroy(c);
+}
+
+static void a_session_without_answers_is_lost(void **state)
+{
+    (void)state;
+    unsigned lost = 0;
+    struct client *c = make(1);
+    struct client_session *s =
+        client_session_open(&(struct client_session_options){.client = c,
+                                                              .env = &env,
+                                                              .lease = 7,
+                                                              .first_wait_ms = 3000,
+                                                              .on_lost = on_lost,
+                                                              .arg = &lost});
+    run_deferred();
+    pass(3001);
+    assert_int_equal(lost, 1);
+    client_session_close(s);
+    client_destroy(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(watches_are_created_one_by_one_and_go_on_elsewhere),
+        cmocka_unit_test(a_watch_ends_with_a_reason),
+        cmocka_unit_test(a_slow_reader_holds_the_stream_back),
+        cmocka_unit_test(a_stopped_watch_is_cancelled_and_silent),
+        cmocka_unit_test(a_session_is_renewed_until_the_lease_is_lost),
+        cmocka_unit_test(a_session_without_answers_is_lost),
         cmocka_unit_test(waits_for_a_connection),
         cmocka_unit_test(takes_endpoints_in_turn),
         cmocka_unit_test(reads_are_tried_again),

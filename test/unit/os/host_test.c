@@ -252,23 +252,107 @@ static void a_closed_reader_is_an_error_not_a_signal(void **state)
 static void programs_run(void **state)
 {
     (void)state;
-    int status = -1;
-    char *const ok[] = {"sh", "-c", "test \"$X\" = 1 && exit 7", NULL};
+    struct os_exit end = {.code = -1};
+    struct buf text = BUF_INIT;
+    char *const ok[] = {"sh", "-c", "test \"$X\" = 1 && ! read -r x && exit 7", NULL};
     const char *const extra[] = {"X=1", NULL};
     setenv("X", "2", 1);
-    assert_int_equal(os_spawn_wait(ok, extra, &status), 0);
-    assert_int_equal(status, 7);
-    assert_int_equal(os_spawn_wait(ok, NULL, &status), 0);
-    assert_int_equal(status, 1);
+    assert_int_equal(os_spawn_wait(ok, extra, &end), 0);
+    assert_int_equal(end.code, 7);
+    os_exit_text(&end, &text);
+    assert_string_equal(buf_cstr(&text), "exit status 7");
+    assert_int_equal(os_spawn_wait(ok, NULL, &end), 0);
+    assert_int_equal(end.code, 1);
     unsetenv("X");
     char *const none[] = {"/no/such/program", NULL};
-    assert_int_equal(os_spawn_wait(none, NULL, &status), ERR_NOT_FOUND);
+    assert_int_equal(os_spawn_wait(none, NULL, &end), ERR_NOT_FOUND);
     char *const sleeper[] = {"sleep", "100", NULL};
     int pid = 0;
     assert_int_equal(os_spawn(sleeper, NULL, &pid), 0);
+    assert_false(os_child_try_wait(pid, &end));
     os_child_kill(pid, SIGTERM);
-    assert_int_equal(os_child_wait(pid, &status), 0);
-    assert_int_equal(status, 128 + SIGTERM);
+    assert_int_equal(os_child_wait(pid, &end), 0);
+    assert_int_equal(end.signo, SIGTERM);
+    assert_false(os_child_try_wait(pid, &end));
+    buf_clear(&text);
+    os_exit_text(&end, &text);
+    assert_string_equal(buf_cstr(&text), "signal: terminated");
+    buf_deinit(&text);
+}
+
+struct heard {
+    struct env *env;
+    struct buf text;
+    int err;
+    int ends;
+};
+
+static void on_heard(void *arg, struct slice line)
+{
+    struct heard *h = arg;
+    buf_append_slice(&h->text, line);
+    buf_append_byte(&h->text, '|');
+}
+
+static void on_heard_end(void *arg, int err)
+{
+    struct heard *h = arg;
+    h->err = err;
+    h->ends++;
+    os_loop_stop(h->env);
+}
+
+/* What lines come out of text on stdin, a pipe or a file. */
+static void hear(const char *text, bool is_file, size_t max, struct heard *h)
+{
+    struct os_options opts = {.no_lanes = true};
+    struct os_lines *lines;
+    char name[] = "/tmp/cairn-lines-XXXXXX";
+    int fd = -1;
+    int saved;
+    *h = (struct heard){.text = BUF_INIT};
+    if (is_file) {
+        fd = mkstemp(name);
+        saved = dup(OS_STDIN);
+        dup2(fd, OS_STDIN);
+    } else {
+        saved = redirect(OS_STDIN, true, &fd);
+    }
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    if (is_file) {
+        lseek(fd, 0, SEEK_SET);
+        unlink(name);
+    } else {
+        close(fd);
+    }
+    assert_int_equal(os_env_create(&opts, &h->env), 0);
+    assert_int_equal(os_lines_start(h->env, max, on_heard, on_heard_end, h, &lines), 0);
+    os_loop_run(h->env);
+    os_lines_stop(lines);
+    os_env_destroy(h->env);
+    restore(OS_STDIN, saved);
+    if (is_file) {
+        close(fd);
+    }
+    (void)buf_cstr(&h->text);
+}
+
+static void lines_of_stdin_are_events(void **state)
+{
+    (void)state;
+    for (int is_file = 0; is_file <= 1; is_file++) {
+        struct heard h;
+        hear("one\n\ntwo\nthree", is_file != 0, 100, &h);
+        assert_string_equal((char *)h.text.data, "one||two|");
+        assert_int_equal(h.err, ERR_END);
+        assert_int_equal(h.ends, 1);
+        buf_deinit(&h.text);
+        hear("one\n12345678\nx\n", is_file != 0, 7, &h);
+        assert_string_equal((char *)h.text.data, "one|");
+        assert_int_equal(h.err, ERR_TOO_LARGE);
+        assert_int_equal(h.ends, 1);
+        buf_deinit(&h.text);
+    }
 }
 
 int os_host_tests(void)
@@ -286,6 +370,7 @@ int os_host_tests(void)
         cmocka_unit_test(a_password_is_asked_on_stdout),
         cmocka_unit_test(a_closed_reader_is_an_error_not_a_signal),
         cmocka_unit_test(programs_run),
+        cmocka_unit_test(lines_of_stdin_are_events),
     };
     return cmocka_run_group_tests_name("os/host", tests, NULL, NULL);
 }
