@@ -19,7 +19,8 @@
  *
  * keepalive: S streams over C connections renew the leases from FIRST on, N of them, by chance.
  *
- * grant: P grants under way until the leases from FIRST on, N of them, are there.
+ * grant: P grants under way until the leases from FIRST on, N of them, are there; each lives until
+ * S seconds from the start.
  *
  * Prints one line of JSON.  Ends with 1 and a sentence when an answer was an error.
  */
@@ -94,6 +95,7 @@ struct watch_load {
     struct buf inner;
     struct load_hist hist;
     uint64_t now_ns;
+    uint64_t begin_ns;
     uint64_t under_way;
     uint64_t asked; /* puts or grants */
     uint64_t done;
@@ -161,7 +163,7 @@ static void build_put(struct watch_load *l)
 static void build_grant(struct watch_load *l)
 {
     buf_clear(&l->message);
-    put_number(&l->message, 1, l->ttl);
+    put_number(&l->message, 1, l->ttl - (l->now_ns - l->begin_ns) / 1000000000);
     put_number(&l->message, 2, l->first + l->asked);
 }
 
@@ -474,10 +476,10 @@ static void op_keep_alive(struct watch_load *l)
 static void op_grant(struct watch_load *l)
 {
     l->connections = 0;
-    uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+    l->begin_ns = clock_ns(CLOCK_MONOTONIC);
     start_puts(l);
     until(l, has_granted);
-    report(l, l->now_ns - begin, l->now_ns - begin);
+    report(l, l->now_ns - l->begin_ns, l->now_ns - l->begin_ns);
 }
 
 static const struct {
