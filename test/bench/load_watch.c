@@ -163,7 +163,8 @@ static void build_put(struct watch_load *l)
 static void build_grant(struct watch_load *l)
 {
     buf_clear(&l->message);
-    put_number(&l->message, 1, l->ttl - (l->now_ns - l->begin_ns) / 1000000000);
+    uint64_t gone_s = (l->now_ns - l->begin_ns) / 1000000000;
+    put_number(&l->message, 1, l->ttl > gone_s ? l->ttl - gone_s : 1);
     put_number(&l->message, 2, l->first + l->asked);
 }
 
