@@ -196,6 +196,7 @@ static void turn(void *arg)
         struct env_exec *x = d->env->exec;
         x->ops->timer_stop(x, &d->tick); /* no turn may be pending when it is closed */
         x->ops->timer_stop(x, &d->wake);
+        driver_watch_end(d);
         d->is_stopping = false;
         d->config.on_stopped(d->config.arg);
     }
@@ -228,7 +229,7 @@ int driver_open(const struct driver_config *config, struct driver **out, char *t
     list_init(&d->jobs);
     list_init(&d->old_epochs);
     text[0] = 0;
-    d->watch.hub = watch_hub_create();
+    driver_watch_init(d);
     int err = boot_open(d, text);
     if (err != 0) {
         watch_hub_destroy(d->watch.hub);
@@ -319,6 +320,7 @@ void driver_close(struct driver *d)
     d->is_closed = true;
     x->ops->timer_stop(x, &d->tick);
     x->ops->timer_stop(x, &d->wake);
+    driver_watch_end(d);
     watch_hub_destroy(d->watch.hub);
     boot_close(d);
     mem_free(d);

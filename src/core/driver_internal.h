@@ -67,6 +67,11 @@ struct watch_work {
     struct env_job job;
     struct watch_hub *hub;
     struct watch_job *read; /* NULL: none is under way */
+    struct env_timer pause; /* before the next one */
+    bool is_pausing;
+    bool is_rested;      /* the pause is over, the read not begun */
+    int64_t rev;         /* of the store, at the last turn */
+    uint64_t changed_ms; /* when it was another */
 };
 
 /* Where the last read of old entries for a member ended. */
@@ -125,6 +130,8 @@ void driver_job_start(struct driver *d, struct core_job *job);
 void driver_install_start(struct driver *d, struct core_install *in);
 /* watch.c: hands out what was changed in this turn, and reads on for who is behind. */
 MUST_USE int driver_watch_turn(struct driver *d);
+void driver_watch_init(struct driver *d);
+void driver_watch_end(struct driver *d);
 /* Old epochs that nobody reads any more go. */
 void driver_epochs_sweep(struct driver *d);
 

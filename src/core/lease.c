@@ -50,10 +50,12 @@ static void propose(struct core *c, uint32_t which, const struct buf *body)
     core_propose_internal(c, which, buf_slice(body));
 }
 
-static void revoke_expired(struct core *c)
+/* True when more may be due. */
+static bool revoke_expired(struct core *c)
 {
     int64_t ids[LEASE_EXPIRED_MAX];
-    size_t count = lessor_expired(c->lessor, c->now_ms, ids, LEASE_EXPIRED_MAX - c->lease_entries);
+    size_t max = LEASE_EXPIRED_MAX - c->lease_entries;
+    size_t count = lessor_expired(c->lessor, c->now_ms, ids, max);
     struct buf body = BUF_INIT;
     for (size_t i = 0; i < count; i++) {
         buf_clear(&body);
@@ -61,6 +63,7 @@ static void revoke_expired(struct core *c)
         propose(c, WIRE_INTERNAL_LEASE_REVOKE, &body);
     }
     buf_deinit(&body);
+    return count == max;
 }
 
 /* LeaseCheckpoint{1: id, 2: remaining TTL} as field 1 of the request. */
@@ -111,8 +114,8 @@ void core_leases_tick(struct core *c)
     if (!may_propose || c->now_ms < c->lease_scan_ms || c->lease_entries >= LEASE_EXPIRED_MAX) {
         return;
     }
-    c->lease_scan_ms = c->now_ms + LEASE_SCAN_MS;
-    revoke_expired(c);
+    /* Many at once: what is under way is bounded, so the next tick may go on. */
+    c->lease_scan_ms = revoke_expired(c) ? c->now_ms : c->now_ms + LEASE_SCAN_MS;
     write_checkpoints(c);
 }
 

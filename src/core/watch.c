@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * core/watch: the turn's end for watchers, and the work lane's reads of old history.
+ *
+ * A chunk of history costs this thread about 0.1 ms, and one that is far behind asks for the next
+ * at once.  While the store changes there is a pause before each: else the answers to writers would
+ * wait for chunks half of the time.  Nobody writes: no pause.
  */
 #include "base/err.h"
 #include "base/failpoint.h"
 #include "core/driver_internal.h"
+
+enum {
+    WATCH_PAUSE_MS = 1,
+    WATCH_CHANGING_MS = 5, /* since the last change */
+};
 
 struct watch_hub *driver_watch_hub(struct driver *d)
 {
@@ -30,6 +39,62 @@ static void watch_done(struct env_job *job)
     driver_schedule(d);
 }
 
+/* ---- pace ---- */
+
+static void on_pause_over(struct env_timer *t)
+{
+    struct driver *d = container_of(t, struct driver, watch.pause);
+    d->watch.is_pausing = false;
+    driver_schedule(d);
+}
+
+void driver_watch_init(struct driver *d)
+{
+    d->watch.hub = watch_hub_create();
+    d->watch.pause.fire = on_pause_over;
+}
+
+void driver_watch_end(struct driver *d)
+{
+    d->env->exec->ops->timer_stop(d->env->exec, &d->watch.pause);
+}
+
+static bool is_changing(struct driver *d)
+{
+    struct watch_work *w = &d->watch;
+    uint64_t now = env_mono_ms(d->env);
+    int64_t rev = watch_hub_store_rev(w->hub);
+    if (rev != w->rev) {
+        w->rev = rev;
+        w->changed_ms = now;
+    }
+    return now <= w->changed_ms + WATCH_CHANGING_MS;
+}
+
+/* After a chunk was handed out: the next read waits. */
+static bool must_pause(struct driver *d)
+{
+    if (d->watch.is_rested || !is_changing(d)) {
+        return false;
+    }
+    d->watch.is_pausing = true;
+    d->watch.is_rested = true;
+    d->env->exec->ops->timer_start(d->env->exec, &d->watch.pause, WATCH_PAUSE_MS);
+    return true;
+}
+
+static void read_next(struct driver *d)
+{
+    if (d->watch.is_pausing || !watch_hub_wants_job(d->watch.hub) || must_pause(d)) {
+        return;
+    }
+    d->watch.is_rested = false;
+    d->watch.read = watch_hub_job(d->watch.hub);
+    d->watch.job.run = watch_run;
+    d->watch.job.done = watch_done;
+    d->env->exec->ops->submit(d->env->exec, ENV_LANE_WORK, &d->watch.job);
+}
+
 int driver_watch_turn(struct driver *d)
 {
     if (d->is_failed) {
@@ -40,12 +105,6 @@ int driver_watch_turn(struct driver *d)
     if (d->is_stopping) {
         return 0;
     }
-    struct watch_job *read = watch_hub_job(d->watch.hub);
-    if (read != NULL) {
-        d->watch.read = read;
-        d->watch.job.run = watch_run;
-        d->watch.job.done = watch_done;
-        d->env->exec->ops->submit(d->env->exec, ENV_LANE_WORK, &d->watch.job);
-    }
+    read_next(d);
     return err;
 }

@@ -23,10 +23,10 @@
 #include "base/slice.h"
 
 enum {
-    LEASE_EXPIRED_MAX = 500,       /* leases revoked by one scan; a scan every 500 ms */
-    LEASE_REVOKE_RATE = 1000,      /* from so many leases on promote spreads the expiries */
-    LEASE_SCAN_MS = 500,           /* interval of the caller's scans */
-    LEASE_RETRY_MS = 3000,         /* an expired lease is listed again after this */
+    LEASE_EXPIRED_MAX = 500,  /* leases revoked by one scan, and under way */
+    LEASE_REVOKE_RATE = 1000, /* from so many leases on promote spreads the expiries */
+    LEASE_SCAN_MS = 500,   /* interval of the caller's scans; a full one goes on at the next tick */
+    LEASE_RETRY_MS = 3000, /* an expired lease is listed again after this */
     LEASE_CHECKPOINT_MS = 300000,  /* interval of checkpoints */
     LEASE_CHECKPOINT_BATCH = 1000, /* checkpoints in one entry */
 };

@@ -98,7 +98,7 @@ static void give_live(struct watch_hub *h, struct watch_event *events, size_t fr
     watch_match_end(h);
 }
 
-/* Behind the last event of at most WATCH_CHUNK_REVS revisions. */
+/* Behind the last event of at most WATCH_RESPONSE_REVS revisions. */
 static size_t group_end(const struct watch_events *es, size_t from)
 {
     size_t revs = 0;
@@ -107,7 +107,7 @@ static size_t group_end(const struct watch_events *es, size_t from)
         if (i == from || es->at[i].rev.main != es->at[i - 1].rev.main) {
             revs++;
         }
-        if (revs > WATCH_CHUNK_REVS) {
+        if (revs > WATCH_RESPONSE_REVS) {
             break;
         }
     }

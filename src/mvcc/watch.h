@@ -33,8 +33,10 @@
 #include "mvcc/watch_index.h"
 
 enum {
-    WATCH_CHUNK_REVS = 1000, /* in one response, as etcd */
-    WATCH_CHUNK_BYTES = 1 << 20,
+    WATCH_RESPONSE_REVS = 1000, /* in one response, as etcd */
+    /* A chunk is some 0.1 ms of the core's thread, whatever the size of the values. */
+    WATCH_CHUNK_REVS = 256,
+    WATCH_CHUNK_BYTES = 256 << 10,
 };
 
 struct watch_hub;
@@ -94,6 +96,7 @@ MUST_USE int watch_hub_flush(struct watch_hub *h);
 
 /* A read of old history, or NULL: run it, then done on the core's thread, then flush. */
 struct watch_job;
+bool watch_hub_wants_job(const struct watch_hub *h);
 struct watch_job *watch_hub_job(struct watch_hub *h);
 void watch_job_run(struct watch_job *j);
 void watch_hub_job_done(struct watch_hub *h, struct watch_job *j);

@@ -126,6 +126,11 @@ static void job_want(struct watch_hub *h, enum watch_job_kind kind)
     h->is_job_wanted = true;
 }
 
+bool watch_hub_wants_job(const struct watch_hub *h)
+{
+    return h->is_job_wanted;
+}
+
 struct watch_job *watch_hub_job(struct watch_hub *h)
 {
     if (!h->is_job_wanted) {

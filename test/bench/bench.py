@@ -5,7 +5,7 @@ usage: test/bench/bench.py [--build build] [--quick] [--only TEXT,...] [--pairs 
 
 Every row runs its load against etcd, then against Cairn, and so on (--pairs); figures are the medians.
 Rows are chosen by pieces of their names (--only 'put,list'; --list prints the names).  The full run takes
-about 20 minutes, --quick about 3.  The reference is etcd 3.7 where Go or CAIRN_REFERENCE gives it, otherwise
+about 30 minutes, --quick about 10.  The reference is etcd 3.7 where Go or CAIRN_REFERENCE gives it, otherwise
 Debian's etcd; its version is printed.  Loads come from cairn_load (load.c) and, as a second opinion, from
 h2load (package nghttp2-client).
 
@@ -31,6 +31,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'lib'))
 sys.path.insert(0, str(HERE.parent / 'interop'))
+import bench_watch  # noqa: E402
 import reference  # noqa: E402
 from cairn_test import Test  # noqa: E402
 from cluster import Cluster  # noqa: E402
@@ -173,6 +174,7 @@ class Bench:
         self.is_rt = False
         self.servers = {}
         self.results = []
+        self.lines = []  # of the table of watches and leases
 
     def prefix(self, row):
         return 'key/' if row.value == 256 else 'k1/'
@@ -313,6 +315,14 @@ class Bench:
         for server in self.servers.values():
             server.start()
 
+    def start_fresh(self, binaries):
+        """New ones; what was there before has ended."""
+        for server in self.servers.values():
+            for m in members_of(server):
+                m.stop()
+                shutil.rmtree(m.data_dir, ignore_errors=True)
+        self.start(binaries)
+
     def start_group(self, binaries, size, is_tls):
         """Clusters one beside the other; what was there before has ended."""
         for server in self.servers.values():
@@ -447,11 +457,16 @@ def chosen(args):
     return [r for r in rows if r.is_quick] if args.quick and not pieces else rows
 
 
+def chosen_watch(args):
+    pieces = [p.strip() for p in args.only.split(',') if p.strip()]
+    return [n for n in bench_watch.names() if not pieces or any(p in n for p in pieces)]
+
+
 def main():
     args = options()
-    rows = chosen(args)
+    rows, watch_rows = chosen(args), chosen_watch(args)
     if args.list:
-        print('\n'.join(r.name for r in rows))
+        print('\n'.join([r.name for r in rows] + watch_rows))
         return
     if any(r.generator == 'h2load' for r in rows) and shutil.which('h2load') is None:
         raise SystemExit('h2load is not installed: apt-get install nghttp2-client')
@@ -472,8 +487,11 @@ def main():
         for row in large:
             bench.row(row)
         bench.group_rows(binaries, rows)
+        if watch_rows:
+            bench.start_fresh(binaries)
+            bench_watch.run(bench, sys.modules[__name__], binaries, watch_rows)
         if args.table:
-            pathlib.Path(args.table).write_text(table(bench.results))
+            pathlib.Path(args.table).write_text(table(bench.results) + '\n'.join(['', *bench.lines, '']))
     finally:
         t.close(False)
 

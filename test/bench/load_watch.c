@@ -3,17 +3,24 @@
  * bench/load_watch: watches, leases and what they cost, for `make bench`.  Counts what comes and
  * drops it.  One thread.
  *
- * usage: load_watch --endpoint 127.0.0.1:2379 --op OP [--watches N] [--streams S] [--connections C]
- *                   [--puts P] [--secs T] [--keys K] [--value B] [--prefix key/] [--rev R] [--own]
- *                   [--first ID] [--count N]
+ * usage: load_watch --endpoint 127.0.0.1:2379 --op OP [--watches N] [--streams S]
+ *                   [--connections C] [--puts P] [--secs T] [--keys K] [--value B]
+ *                   [--prefix key/] [--rev R] [--own] [--first ID] [--count N] [--ttl S]
  *
- *   watch      N watches over S streams over C connections: of the prefix, or (--own) of a key
- * each; beside them P puts under way for T seconds, of keys below K; then until every event is
- * there. idle       makes the watches, says so on standard output and waits for a line. behind one
- * watch of the prefix from revision R on, made anew when it has read --count events, beside P puts
- * under way, for T seconds.  Without --count: the puts alone. keepalive  S streams over C
- * connections renew leases FIRST .. FIRST + N - 1 by turns. grant      P grants under way until the
- * leases FIRST .. FIRST + N - 1 of --ttl seconds are there.
+ * watch: N watches over S streams over C connections, of the prefix or (--own) of a key each;
+ * beside them P puts under way for T seconds, of keys below K; then until every event is there.
+ *
+ * idle: makes the watches, says so on standard output and waits for a line.
+ *
+ * puts: P puts under way for T seconds.
+ *
+ * behind: for T seconds one watch of the prefix from revision R on, made anew when it has read
+ * --count events.
+ *
+ * keepalive: S streams over C connections renew the leases from FIRST on, N of them, by chance.
+ *
+ * grant: P grants under way until the leases from FIRST on, N of them, are there; each lives until
+ * S seconds from the start.
  *
  * Prints one line of JSON.  Ends with 1 and a sentence when an answer was an error.
  */
@@ -88,6 +95,7 @@ struct watch_load {
     struct buf inner;
     struct load_hist hist;
     uint64_t now_ns;
+    uint64_t begin_ns;
     uint64_t under_way;
     uint64_t asked; /* puts or grants */
     uint64_t done;
@@ -155,7 +163,8 @@ static void build_put(struct watch_load *l)
 static void build_grant(struct watch_load *l)
 {
     buf_clear(&l->message);
-    put_number(&l->message, 1, l->ttl);
+    uint64_t gone_s = (l->now_ns - l->begin_ns) / 1000000000;
+    put_number(&l->message, 1, l->ttl > gone_s ? l->ttl - gone_s : 1);
     put_number(&l->message, 2, l->first + l->asked);
 }
 
@@ -367,6 +376,7 @@ static void open_streams(struct watch_load *l, unsigned path)
 static void start_puts(struct watch_load *l)
 {
     l->is_putting = true;
+    l->now_ns = clock_ns(CLOCK_MONOTONIC);
     l->putter = &l->conns[l->connections];
     open_conn(l, l->putter, l->puts, 0);
     for (unsigned i = 0; i < l->puts; i++) {
@@ -421,33 +431,38 @@ static void op_idle(struct watch_load *l)
     (void)getchar();
 }
 
+static void op_puts(struct watch_load *l)
+{
+    uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+    start_puts(l);
+    run_secs(l);
+    until(l, has_answers);
+    report(l, 1, l->now_ns - begin);
+}
+
+static void behind_open(struct watch_load *l)
+{
+    l->all[0] = (struct stream){.wanted = 1};
+    l->conns[0] = (struct load_conn){0};
+    open_streams(l, PATH_WATCH);
+}
+
 static void op_behind(struct watch_load *l)
 {
-    uint64_t start = clock_ns(CLOCK_MONOTONIC), begin = 0, busy = 0;
-    uint64_t stop = start + (uint64_t)(l->secs * 1e9);
-    l->streams = l->connections = l->count > 0;
-    l->watches = l->count > 0;
-    start_puts(l);
+    l->streams = l->connections = 1;
+    l->watches = 1;
+    uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+    uint64_t stop = begin + (uint64_t)(l->secs * 1e9);
+    behind_open(l);
     do {
-        if (l->count > 0 && begin == 0) {
-            begin = clock_ns(CLOCK_MONOTONIC);
-            l->events = 0;
-            l->all[0] = (struct stream){.wanted = 1};
-            open_streams(l, PATH_WATCH);
-        }
         turn(l);
-        if (begin != 0 && l->events >= l->count) {
-            busy += l->now_ns - begin;
-            l->rounds++;
-            begin = 0;
+        if (l->events >= (l->rounds + 1) * l->count) {
+            l->events = ++l->rounds * l->count;
             load_conn_close(&l->conns[0]);
-            l->conns[0] = (struct load_conn){0};
+            behind_open(l);
         }
-    } while (l->now_ns < stop || (l->count > 0 && l->rounds == 0));
-    l->is_putting = false;
-    until(l, has_answers);
-    l->events = l->rounds * l->count;
-    report(l, busy > 0 ? busy : 1, l->now_ns - start);
+    } while (l->now_ns < stop);
+    report(l, l->now_ns - begin, 1);
 }
 
 static void op_keep_alive(struct watch_load *l)
@@ -462,17 +477,17 @@ static void op_keep_alive(struct watch_load *l)
 static void op_grant(struct watch_load *l)
 {
     l->connections = 0;
-    uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+    l->begin_ns = clock_ns(CLOCK_MONOTONIC);
     start_puts(l);
     until(l, has_granted);
-    report(l, l->now_ns - begin, l->now_ns - begin);
+    report(l, l->now_ns - l->begin_ns, l->now_ns - l->begin_ns);
 }
 
 static const struct {
     const char *name;
     void (*run)(struct watch_load *l);
 } operations[] = {
-    {"watch", op_watch},          {"idle", op_idle},   {"behind", op_behind},
+    {"watch", op_watch},          {"idle", op_idle},   {"behind", op_behind}, {"puts", op_puts},
     {"keepalive", op_keep_alive}, {"grant", op_grant},
 };
 

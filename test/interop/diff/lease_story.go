@@ -244,7 +244,8 @@ func (st *story) expire() error {
 	if err := st.do(encode(lease+"LeaseGrant", &pb.LeaseGrantRequest{ID: expiring, TTL: ttl})); err != nil {
 		return err
 	}
-	count := st.rnd(4)
+	count := st.expired % 4
+	st.expired++
 	first := st.rnd(len(keys) - 3)
 	for i := 0; i < count; i++ {
 		r := &pb.PutRequest{Key: keys[first+2-i], Value: []byte("short"), Lease: expiring}

@@ -30,7 +30,7 @@ type story struct {
 	streams [streamCount]*pairStream
 	witness *pairStream
 	history []*mvccpb.Event
-	leases  map[int64]bool
+	expired int
 	recent  []string
 }
 
@@ -94,8 +94,8 @@ func (st *story) extend() error {
 			return fmt.Errorf("the witness's events differ:\n%s\n%s", text(theirs[i]), text(mine[i]))
 		}
 		st.countEvent(theirs[i])
+		st.history = append(st.history, theirs[i])
 	}
-	st.history = append(st.history, theirs...)
 	w.told[ref].events, w.told[ours].events = nil, nil
 	w.told[ref].last, w.told[ours].last = nil, nil
 	w.from = st.run.gen.rev + 1
@@ -525,6 +525,11 @@ func (st *story) big() error {
 	if err := st.barrier(); err != nil {
 		return err
 	}
+	for _, s := range st.streams {
+		for _, w := range s.watches {
+			w.told[ref].fragments, w.told[ours].fragments = nil, nil
+		}
+	}
 	if err := st.do(encode(kv+"DeleteRange", &pb.DeleteRangeRequest{Key: []byte("big/"), RangeEnd: []byte("big0")})); err != nil {
 		return err
 	}
@@ -536,8 +541,7 @@ func (st *story) big() error {
 			if w.told[ref].fragments == nil && w.told[ours].fragments == nil {
 				continue
 			}
-			// One that catches up is told several revisions at once, as many as each server likes.
-			if w.request.StartRevision == 0 && !equalInts(w.told[ref].fragments, w.told[ours].fragments) {
+			if !equalInts(w.told[ref].fragments, w.told[ours].fragments) {
 				return st.differ(i, fmt.Errorf("watch %d is cut otherwise: %v and %v", w.id, w.told[ref].fragments, w.told[ours].fragments))
 			}
 			st.run.rows.add("watch: fragments")
@@ -566,7 +570,7 @@ const maintenanceStatus = maintenance + "Status"
 
 // watchStory is the whole: n requests in parts with a restart of either kind between them.
 func watchStory(run *runner, n int) error {
-	st := &story{run: run, leases: map[int64]bool{}}
+	st := &story{run: run}
 	run.gen.drawLease = st.drawLease
 	if err := run.begin(); err != nil {
 		return err

@@ -258,6 +258,30 @@ static void many_expire(void **state)
     cf_check_equal(&f);
 }
 
+static bool some_have_expired(struct cluster_fixture *cf)
+{
+    return cf_status(cf, 0).leases_expired > 0;
+}
+
+/* After a restart all begin anew, and are due at one moment: the second scan does not wait for half
+ * a second. */
+static void many_expire_at_once(void **state)
+{
+    (void)state;
+    start(1);
+    for (int64_t id = 1; id <= 990; id++) {
+        assert_int_equal(grant(0, id, 30), 0);
+    }
+    cf_stop(&f, 0);
+    assert_int_equal(cf_start(&f, 0), 0);
+    assert_true(cf_wait_ready(&f));
+    assert_int_equal(lessor_count(core_lessor(core_of(0))), 990);
+    assert_true(cf_run_until(&f, some_have_expired, 40000));
+    cf_run(&f, 300);
+    assert_int_equal(lessor_count(core_lessor(core_of(0))), 0);
+    cf_check_equal(&f);
+}
+
 static int64_t checkpoint_of(unsigned i)
 {
     struct lease_info info;
@@ -339,6 +363,7 @@ int main(void)
         TEST(a_new_leader_extends),
         TEST(restarts_keep_leases),
         TEST(many_expire),
+        TEST(many_expire_at_once),
         TEST(checkpoints_survive_the_leader),
         TEST(a_leader_behind_its_followers_waits),
     };
