@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs what `make test` promises and ends with `N passed, N failed, N skipped`.
 
-Parts: unit and crash tests (meson), end to end (test/e2e/*.py), the asan subset, a smoke of every
+Parts: unit and crash tests and the simulator (meson), end to end (test/e2e/*.py), the asan subset, a smoke of every
 fuzz target, the interop smoke that Debian's packages allow.  A part that cannot run here is counted as
 skipped and says why.  usage: tools/run_tests.py --build build [--only unit,crash,e2e,asan,fuzz,interop]
 """
@@ -16,7 +16,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PARTS = ['unit', 'crash', 'e2e', 'asan', 'fuzz', 'interop']
+PARTS = ['unit', 'crash', 'sim', 'e2e', 'asan', 'fuzz', 'interop']
 # Hang limits, generous: nothing here measures speed.
 HANG_S = {'unit': 900, 'e2e': 900, 'asan': 1200, 'fuzz': 600, 'interop': 900}
 TSAN_SLOWER = 10  # than a plain build, as limits go
@@ -153,7 +153,7 @@ def main():
         if part not in only:
             continue
         start, before = time.monotonic(), (count.passed, count.failed, count.skipped)
-        if part in ('unit', 'crash'):
+        if part in ('unit', 'crash', 'sim'):
             meson_part(count, args.build, [part])
         elif part == 'e2e':
             e2e_part(count, args.build)
