@@ -184,6 +184,8 @@ static const struct scenario scenarios[] = {
     {"disk-full", "design.md 8", BIT(FAULT_FULL), 3, small_segments},
     {"disk-errors", "design.md 8: a failed sync is never retried", BIT(FAULT_ERROR), 3, writes},
     {"disk-hangs", "design.md 8: leadership is handed over", BIT(FAULT_HANG), 3, writes},
+    {"stop-while-sending", "our bug 3: a snapshot is read while its member stops",
+     BIT(FAULT_STOP) | BIT(FAULT_POWER) | BIT(FAULT_MEMBERS), 3, snapshots},
     {"members-come-and-go", "peer-protocol 6; our bug 2", BIT(FAULT_MEMBERS) | BIT(FAULT_STOP), 3,
      growing},
     {"members-and-crashes", "peer-protocol 6", BIT(FAULT_MEMBERS) | CRASHES, 3, growing},
