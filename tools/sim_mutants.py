@@ -115,8 +115,7 @@ def copy_tree(to):
     for name in files.split():
         if (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, to / name)
-            shutil.copymode(ROOT / name, to / name)
+            shutil.copy2(ROOT / name, to / name)
 
 
 def edit(tree, edits):
