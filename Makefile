@@ -2,6 +2,7 @@
 #
 # BUILD   build folder (build)          PREFIX, DESTDIR   for install
 # ARGS    passed on by run, bench       T, SECS           fuzz target and its time
+# SEED, STEPS, SCENARIO  of sim         HOURS             of sim-marathon
 
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -9,10 +10,14 @@ DESTDIR ?=
 ARGS ?=
 SECS ?= 600
 JOBS ?= $(shell nproc)
+SEED ?= 1
+STEPS ?=
+SCENARIO ?=
+HOURS ?= 1
 MESON_OPTS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps run cluster test unit e2e check format bench fuzz interop install asan tsan cov clean
+.PHONY: all help deps run cluster test unit e2e sim sim-marathon sim-mutants check format bench fuzz interop install asan tsan cov clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) -j $(JOBS)
@@ -50,6 +55,19 @@ unit: all
 ## e2e      end-to-end tests only
 e2e: all
 	@tools/run_tests.py --build $(BUILD) --only e2e
+
+## sim      a whole cluster under one seed: make sim SEED=7 [STEPS=100000] [SCENARIO=name]; trace in build/sim/trace.txt
+sim: all
+	@$(BUILD)/sim/simulator --seed $(SEED) $(if $(STEPS),--steps $(STEPS)) \
+	  $(if $(SCENARIO),--scenario $(SCENARIO)) --trace $(BUILD)/sim/trace.txt
+
+## sim-marathon  seed after seed for HOURS hours on all cores; failures say how to replay them
+sim-marathon: all
+	@tools/sim_marathon.py --build $(BUILD) --hours $(HOURS)
+
+## sim-mutants   breaks rules of the sources on purpose, one at a time: the simulator must find each
+sim-mutants: all
+	@tools/sim_mutants.py $(ARGS)
 
 ## check    formatting, layers, function length, READMEs, clang-tidy
 check:

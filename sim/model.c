@@ -278,12 +278,24 @@ bool model_compare(const struct model *m, const struct wire_txn_req *txn, int64_
     return true;
 }
 
+/* A range at a revision that is not there fails the whole transaction. */
+static bool ranges_are_there(const struct model *m, const struct wire_op *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i].kind == WIRE_OP_RANGE && ops[i].range.revision > 0 &&
+            (ops[i].range.revision < m->compact_rev || ops[i].range.revision > m->rev)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void txn_run(struct model *m, const struct wire_txn_req *txn)
 {
     bool holds = model_compare(m, txn, m->rev);
     const struct wire_op *ops = holds ? txn->success : txn->failure;
     size_t count = holds ? txn->success_count : txn->failure_count;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && ranges_are_there(m, ops, count); i++) {
         if (ops[i].kind == WIRE_OP_PUT) {
             put(m, &ops[i].put);
         } else if (ops[i].kind == WIRE_OP_DELETE) {

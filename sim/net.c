@@ -27,6 +27,7 @@ enum {
     WINDOW_DEFAULT = 256 * 1024,
     CHUNK_DEFAULT = 64 * 1024,
     PORT_FIRST = 20000,
+    SEND_MIN_BYTES = 4096,
 };
 
 enum end_state {
@@ -183,7 +184,11 @@ static void out_move(struct sim_end *e)
     if (e->peer == NULL || e->out.len == 0 || e->in_flight >= window) {
         return;
     }
-    size_t n = window - e->in_flight < e->out.len ? window - e->in_flight : e->out.len;
+    size_t room = window - e->in_flight;
+    if (room < e->out.len && room < SEND_MIN_BYTES && e->in_flight > 0) {
+        return; /* as TCP: no crumbs while more is under way */
+    }
+    size_t n = room < e->out.len ? room : e->out.len;
     segment_send(e, e->out.data, n, false);
     buf_consume(&e->out, n);
     if (e->out.len > 0) {

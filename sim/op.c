@@ -110,13 +110,20 @@ static struct wire_compare compare_draw(struct run *r, struct run_op *op)
     return c;
 }
 
+/* Now, or a revision of the past, perhaps compacted. */
+static int64_t past_draw(struct run *r)
+{
+    return run_chance(r, 25) && r->acked_rev > 1 ? (int64_t)run_draw(r, 1, (uint64_t)r->acked_rev)
+                                                 : 0;
+}
+
 static size_t branch_draw(struct run *r, struct run_op *op, struct wire_op *ops)
 {
     size_t n = 0;
     if (run_chance(r, 50)) {
         ops[n].kind = WIRE_OP_RANGE;
-        ops[n++].range =
-            (struct wire_range_req){.key = slice_cstr("k"), .range_end = slice_cstr("l")};
+        ops[n++].range = (struct wire_range_req){
+            .key = slice_cstr("k"), .range_end = slice_cstr("l"), .revision = past_draw(r)};
     }
     if (run_chance(r, 70)) {
         ops[n].kind = WIRE_OP_PUT;
@@ -376,7 +383,8 @@ static void txn_judge(struct run *r, struct run_op *op, struct slice answer)
     }
     for (size_t i = 0; i < op_count; i++) {
         if (ops[i].kind == WIRE_OP_RANGE) { /* comes before the writes */
-            range_judge(r, op, &resp.responses[i].range, "k", "l", before);
+            range_judge(r, op, &resp.responses[i].range, "k", "l",
+                        ops[i].range.revision > 0 ? ops[i].range.revision : before);
         } else if (ops[i].kind == WIRE_OP_PUT &&
                    (count == 0 || !is_own_put(op, model_record(r->model, first)))) {
             wrong(r, op, "acknowledged writes are there; another one is", rev);

@@ -69,7 +69,7 @@ void run_options_draw(struct run_options *o, uint64_t seed)
     struct prng p;
     *o = (struct run_options){.seed = seed};
     prng_init(&p, seed ^ UINT64_C(0x51a7));
-    o->duration_ms = draw(&p, 8000, 25000);
+    o->duration_ms = draw(&p, 15000, 45000);
     o->members = (unsigned)PICK(&p, 1, 2, 3, 3, 3, 3, 3, 4, 5, 5);
     o->level = (enum level)PICK(&p, LEVEL_3_5, LEVEL_3_6, LEVEL_3_7, LEVEL_3_7);
     draw_storage(o, &p);

@@ -240,6 +240,8 @@ struct peer_transport {
     size_t snaps_in_count;
     struct list snaps_out;
     size_t snaps_out_count;
+    void (*on_idle)(void *arg);
+    void *idle_arg;
     size_t bodies_bytes;  /* of posts_in */
     uint64_t tmp_counter; /* names of received files */
 

@@ -88,6 +88,9 @@ struct peer_transport *peer_transport_create(const struct peer_config *config);
 /* Ends all streams, posts and transfers; what comes in afterwards is refused.  Before the listener
  * with the handlers is stopped (attached streams would keep it open). */
 void peer_transport_stop(struct peer_transport *t);
+/* After stop: on_idle once, at once or later, when no job reads a database that was given or writes
+ * one that came: before it, views must stay open. */
+void peer_transport_when_idle(struct peer_transport *t, void (*on_idle)(void *arg), void *arg);
 /* The handlers must not be reachable any more.  Implies stop.  Not from inside a callback. */
 void peer_transport_destroy(struct peer_transport *t);
 

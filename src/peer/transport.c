@@ -108,11 +108,32 @@ void peer_transport_hold(struct peer_transport *t)
     t->holds++;
 }
 
+static void idle_tell(struct peer_transport *t)
+{
+    if (t->holds == 0 && t->on_idle != NULL) {
+        void (*on_idle)(void *arg) = t->on_idle;
+        t->on_idle = NULL;
+        on_idle(t->idle_arg);
+    }
+}
+
 void peer_transport_release(struct peer_transport *t)
 {
     ensure(t->holds > 0);
     t->holds--;
-    maybe_free(t);
+    if (t->is_destroyed) {
+        maybe_free(t);
+    } else {
+        idle_tell(t);
+    }
+}
+
+void peer_transport_when_idle(struct peer_transport *t, void (*on_idle)(void *arg), void *arg)
+{
+    ensure(t->is_stopped && t->on_idle == NULL);
+    t->on_idle = on_idle;
+    t->idle_arg = arg;
+    idle_tell(t);
 }
 
 /* ---- life -------------------------------------------------------------------------------------

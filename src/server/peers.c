@@ -404,15 +404,24 @@ static void asks_cancel(struct server_peers *p)
     }
 }
 
+/* A job may still read the database for a snapshot: the driver must not be closed under it. */
+static void on_rpc_stopped(void *arg)
+{
+    struct server_peers *p = arg;
+    peer_transport_when_idle(p->transport, p->on_stopped, p->stopped_arg);
+}
+
 void server_peers_stop(struct server_peers *p, void (*on_stopped)(void *arg), void *arg)
 {
+    p->on_stopped = on_stopped;
+    p->stopped_arg = arg;
     asks_cancel(p);
     peer_transport_stop(p->transport);
     for (size_t i = 0; i < p->listener_count; i++) {
         rpc_listener_close(p->listeners[i]);
     }
     p->listener_count = 0;
-    rpc_server_stop(p->rpc, STOP_GRACE_MS, on_stopped, arg);
+    rpc_server_stop(p->rpc, STOP_GRACE_MS, on_rpc_stopped, p);
 }
 
 void server_peers_close(struct server_peers *p)

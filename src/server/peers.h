@@ -48,6 +48,8 @@ struct server_peers {
     uint64_t url_timeout_ms;
     void (*on_removed)(void *arg);
     void *arg;
+    void (*on_stopped)(void *arg);
+    void *stopped_arg;
 };
 
 /* The driver is open.  Nothing is sent or taken before the listeners are. */

@@ -266,6 +266,40 @@ static void a_cut_holds_bytes_back(void **state)
     assert_int_equal(server.eofs, 1);
 }
 
+static void a_cut_may_be_one_way(void **state)
+{
+    (void)state;
+    connect_pair();
+    struct sim_host *ha = sim_host_of(a), *hb = sim_host_of(b);
+    sim_net_cut_one_way(ha, hb, true);
+    write_text(&client, "lost for now");
+    write_text(&server, "back");
+    sim_advance_ms(sim, 10);
+    assert_got(&client, "back");
+    assert_int_equal(server.got.len, 0);
+    sim_net_cut_one_way(ha, hb, false);
+    sim_advance_ms(sim, 10);
+    assert_got(&server, "lost for now");
+}
+
+static void a_power_cut_is_silent(void **state)
+{
+    (void)state;
+    connect_pair();
+    struct sim_host *old = sim_host_of(b);
+    struct sim_host *next = sim_host_replace(old, true);
+    sim_advance_ms(sim, 1000);
+    assert_int_equal(client.closes, 0);
+    assert_int_equal(server.closes, 1); /* the code of the dead machine, which goes on */
+    write_text(&client, "anybody there?");
+    sim_advance_ms(sim, 1000);
+    assert_int_equal(client.closes, 0); /* it is off */
+    sim_host_power(next, true);
+    sim_advance_ms(sim, 10);
+    assert_int_equal(client.closes, 1); /* the machine is back and knows nothing of it */
+    b = sim_host_env(next);
+}
+
 static void a_crashed_host_resets_its_streams(void **state)
 {
     (void)state;
@@ -378,6 +412,8 @@ int sim_net_tests(void)
         cmocka_unit_test_setup_teardown(listening_fails_in_its_own_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(unix_sockets_stay_on_their_host, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cut_holds_bytes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cut_may_be_one_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_power_cut_is_silent, setup, teardown),
         cmocka_unit_test_setup_teardown(a_crashed_host_resets_its_streams, setup, teardown),
         cmocka_unit_test_setup_teardown(resets_reach_both_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(writing_to_a_closed_peer_is_an_error, setup, teardown),

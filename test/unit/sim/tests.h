@@ -8,5 +8,6 @@
 int sim_disk_tests(void);
 int sim_world_tests(void);
 int sim_net_tests(void);
+int sim_model_tests(void);
 
 #endif

@@ -147,6 +147,84 @@ static void running_until_something_holds(void **state)
 }
 
 /* One run of many jobs and timers in drawn order. */
+static void jobs_take_their_time(void **state)
+{
+    (void)state;
+    trace[0] = 0;
+    env = sim_env_create(1);
+    struct job j[2];
+    sim_lane_time_set(env, ENV_LANE_LOG, 3000000, 3000000);
+    submit(&j[0], 'a', ENV_LANE_LOG);
+    submit(&j[1], 'b', ENV_LANE_LOG);
+    sim_advance_ms(sim_of(env), 2);
+    assert_string_equal(trace, "");
+    sim_advance_ms(sim_of(env), 1);
+    assert_string_equal(trace, "aA"); /* one after the other */
+    sim_advance_ms(sim_of(env), 3);
+    assert_string_equal(trace, "aAbB");
+    sim_env_destroy(env);
+}
+
+static void a_paused_host_stands_still(void **state)
+{
+    (void)state;
+    trace[0] = 0;
+    env = sim_env_create(1);
+    struct timer t = {{.fire = timer_fire}, 't'};
+    env->exec->ops->timer_start(env->exec, &t.timer, 5);
+    sim_host_pause(sim_host_of(env), true);
+    sim_advance_ms(sim_of(env), 50);
+    assert_string_equal(trace, "");
+    sim_host_pause(sim_host_of(env), false);
+    sim_run_ready(sim_of(env));
+    assert_string_equal(trace, "t"); /* late, at once */
+    sim_env_destroy(env);
+}
+
+static void a_clock_drifts(void **state)
+{
+    (void)state;
+    trace[0] = 0;
+    env = sim_env_create(1);
+    uint64_t begin = env_mono_ms(env);
+    sim_host_drift_set(sim_host_of(env), 100000); /* a tenth too fast */
+    sim_advance_ms(sim_of(env), 1000);
+    assert_int_equal(env_mono_ms(env) - begin, 1100);
+    struct timer t = {{.fire = timer_fire}, 't'};
+    uint64_t at = env_mono_ms(env);
+    env->exec->ops->timer_start(env->exec, &t.timer, 110);
+    (void)sim_run_until(sim_of(env), has_fired, NULL, 1000);
+    assert_true(env_mono_ms(env) - at >= 110 && env_mono_ms(env) - at <= 115);
+    sim_host_drift_set(sim_host_of(env), 0);
+    at = env_mono_ms(env);
+    sim_advance_ms(sim_of(env), 10);
+    assert_int_equal(env_mono_ms(env) - at, 10);
+    sim_env_destroy(env);
+}
+
+static void a_replaced_host_leaves_name_and_disk(void **state)
+{
+    (void)state;
+    trace[0] = 0;
+    struct sim *s = sim_create(1);
+    struct sim_host *old = sim_host_add(s, "m1");
+    (void)sim_host_add(s, "m2");
+    env = sim_host_env(old);
+    assert_int_equal(env_write_file(env->disk, "f", SLICE_LIT("x"), 0600), 0);
+    struct timer t = {{.fire = timer_fire}, 't'};
+    env->exec->ops->timer_start(env->exec, &t.timer, 5);
+    struct sim_host *next = sim_host_replace(old, true);
+    assert_string_equal(sim_host_name(next), "m1");
+    assert_true(env_exists(sim_host_env(next)->disk, "f"));
+    assert_int_not_equal(env_write_file(env->disk, "g", SLICE_LIT("x"), 0600), 0);
+    sim_advance_ms(s, 5);
+    assert_string_equal(trace, "t"); /* what is retired lives on */
+    sim_host_remove(old);
+    sim_host_power(next, true);
+    sim_advance_ms(s, 5);
+    sim_destroy(s);
+}
+
 static void drawn_run(uint64_t seed, char *out, size_t cap)
 {
     trace[0] = 0;
@@ -218,6 +296,10 @@ int sim_world_tests(void)
         cmocka_unit_test(timers_follow_the_simulated_clock),
         cmocka_unit_test(deferred_calls_come_after_what_is_ready),
         cmocka_unit_test(running_until_something_holds),
+        cmocka_unit_test(jobs_take_their_time),
+        cmocka_unit_test(a_paused_host_stands_still),
+        cmocka_unit_test(a_clock_drifts),
+        cmocka_unit_test(a_replaced_host_leaves_name_and_disk),
         cmocka_unit_test(a_seed_is_a_run),
         cmocka_unit_test(a_crash_forgets_everything_but_the_disk),
     };
