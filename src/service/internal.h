@@ -51,6 +51,18 @@ struct service {
     size_t lease_asks_open; /* questions to the leader */
     struct monitor *monitor;
     struct watches *watches;
+    struct {
+        struct list wishes;     /* streams that want a leader */
+        struct env_timer timer; /* runs while there are any */
+        unsigned leaderless;    /* looks in a row that saw none */
+    } leader;
+};
+
+/* Part of a stream's own state, zeroed or added. */
+struct leader_wish {
+    struct list_node node;
+    bool is_waiting;
+    void (*on_lost)(struct leader_wish *w); /* dropped already; ends the stream */
 };
 
 /* ---- calls ---- */
@@ -113,6 +125,14 @@ promotion_start(struct service *s, uint64_t id, struct slice token,
 void promotion_cancel(struct promotion *p);
 /* Ends those that wait for the leader. */
 void promotions_stop(struct service *s);
+/* leader_wish.c: `hasleader`. */
+void leader_wishes_init(struct service *s);
+void leader_wishes_stop(struct service *s);
+bool service_wants_leader(struct grpc_call *call);
+/* Waits for the loss when the client asked for that. */
+void leader_wish_add(struct service *s, struct grpc_call *call, struct leader_wish *w,
+                     void (*on_lost)(struct leader_wish *w));
+void leader_wish_drop(struct leader_wish *w);
 /* monitor.c */
 void monitor_create(struct service *s);
 void monitor_destroy(struct service *s);

@@ -12,6 +12,7 @@ struct service *service_create(const struct service_options *opts)
     list_init(&s->promotions);
     list_init(&s->lease_asks);
     monitor_create(s);
+    leader_wishes_init(s);
     watches_create(s);
     return s;
 }
