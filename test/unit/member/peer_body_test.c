@@ -190,12 +190,9 @@ static void promotion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(members_round_trip),
-        cmocka_unit_test(members_from_outside),
-        cmocka_unit_test(versions),
-        cmocka_unit_test(hashkv),
-        cmocka_unit_test(hashkv_refusals),
-        cmocka_unit_test(promotion),
+        cmocka_unit_test(members_round_trip), cmocka_unit_test(members_from_outside),
+        cmocka_unit_test(versions),           cmocka_unit_test(hashkv),
+        cmocka_unit_test(hashkv_refusals),    cmocka_unit_test(promotion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
