@@ -392,6 +392,10 @@ static int run_server(struct program *p, bool is_initialized)
         log_error("bootstrap failed", LOG_STR("error", buf_cstr(&p->error)));
         return start_failed(p, buf_cstr(&p->error));
     }
+    if (!is_initialized) {
+        p->config.server.has_initial_corrupt_check =
+            false; /* there is nothing yet that could differ */
+    }
     p->config.server.on_ready = on_ready;
     p->config.server.tls = server_tls_is_used(&p->tls) ? &p->tls : NULL;
     int err = server_create(p->env, &p->config.server, on_end, p, &p->server, text);

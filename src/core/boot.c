@@ -349,7 +349,7 @@ static int make_core(struct boot *b)
         .request_id_seed_ms = (uint64_t)(d->env->clock->ops->wall_ns(d->env->clock) / 1000000),
         .raft_seed = driver_random(d),
         .log_bytes_max = dc->log_bytes_max,
-        .max_learners = dc->max_learners == 0 ? LIMIT_LEARNERS_DEFAULT : dc->max_learners,
+        .max_learners = dc->max_learners,
         .strict_reconfig_check = !dc->no_strict_reconfig_check,
         .advance_ticks = !dc->no_initial_tick_advance,
         .pre_vote = dc->pre_vote,

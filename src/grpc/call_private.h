@@ -162,7 +162,7 @@ void grpc_server_call_put(struct grpc_server *s, struct grpc_call *call);
 /* What get and put do but for the memory: a zeroed or recycled call gets a number; and loses it. */
 void grpc_server_call_begin(struct grpc_server *s, struct grpc_call *call);
 void grpc_server_call_end(struct grpc_server *s, struct grpc_call *call);
-/* As grpc_call_find, but answered calls too. */
+/* NULL when it is over; answered calls too. */
 struct grpc_call *grpc_server_call_at(struct grpc_server *s, uint64_t id);
 
 /* conn.c */

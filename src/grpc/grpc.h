@@ -100,8 +100,6 @@ const char *grpc_call_peer_common_name(const struct grpc_call *call);
 /* A number that names this call for the life of the server, never 0: what an asynchronous job
  * keeps instead of the pointer. */
 uint64_t grpc_call_id(const struct grpc_call *call);
-/* NULL when the call is over (for its service). */
-struct grpc_call *grpc_call_find(struct grpc_server *s, uint64_t id);
 /* Inside on_message only: the message counted, without a copy when it had to be gathered anyway.
  * The caller owns one reference. */
 struct rcbuf *grpc_call_take_message(struct grpc_call *call);

@@ -287,12 +287,6 @@ struct grpc_call *grpc_server_call_at(struct grpc_server *s, uint64_t id)
     return s->slots[i].call;
 }
 
-struct grpc_call *grpc_call_find(struct grpc_server *s, uint64_t id)
-{
-    struct grpc_call *call = grpc_server_call_at(s, id);
-    return call != NULL && call->is_started && !call->is_answered ? call : NULL;
-}
-
 /* ---- what a call is ---------------------------------------------------------------------------
  */
 

@@ -151,13 +151,6 @@ int member_versions_parse(struct slice json, struct member_versions *out)
     return err;
 }
 
-/* ---- /downgrade/enabled ---- */
-
-int member_downgrade_parse(struct slice body, bool *out)
-{
-    return gotext_parse_bool(body, out) == 0 ? 0 : ERR_MALFORMED;
-}
-
 /* ---- /members/hashkv ---- */
 
 void member_hash_request_json(struct buf *out, int64_t rev)

@@ -43,10 +43,6 @@ void member_versions_json(struct buf *out, const char *server, struct semver clu
                           bool has_storage, struct semver storage);
 MUST_USE int member_versions_parse(struct slice json, struct member_versions *out);
 
-/* ---- /downgrade/enabled ---- */
-
-MUST_USE int member_downgrade_parse(struct slice body, bool *out);
-
 /* ---- /members/hashkv ---- */
 
 struct member_hash {

@@ -180,6 +180,8 @@ void peer_route(struct peer *p, const struct raft_message *m);
 void peer_flush(struct peer *p);
 void peer_activate(struct peer *p);
 void peer_deactivate(struct peer *p, const char *action, int err);
+/* why: of the TLS connection; "": the error says it all. */
+void peer_deactivate_why(struct peer *p, const char *action, int err, const char *why);
 /* The URL in use did not work. */
 void peer_url_rotate(struct peer *p);
 void peer_version_heard(struct peer *p, struct slice text);

@@ -97,6 +97,11 @@ void peer_activate(struct peer *p)
 
 void peer_deactivate(struct peer *p, const char *action, int err)
 {
+    peer_deactivate_why(p, action, err, "");
+}
+
+void peer_deactivate_why(struct peer *p, const char *action, int err, const char *why)
+{
     if (p->active_since_ms != 0) {
         p->active_since_ms = 0;
         p->stats.disconnects++;
@@ -106,7 +111,7 @@ void peer_deactivate(struct peer *p, const char *action, int err)
     }
     p->was_inactive_told = true;
     log_warn("peer became inactive (message send to peer failed)", LOG_STR("peer-id", p->hex),
-             LOG_STR("action", action), LOG_ERR(err));
+             LOG_STR("action", action), LOG_STR("error", why[0] != 0 ? why : err_text(err)));
 }
 
 void peer_version_heard(struct peer *p, struct slice text)

@@ -148,7 +148,8 @@ static void on_down(void *arg, int err)
         peer_url_rotate(r->peer);
     }
     if (!r->is_open || (err != ERR_CLOSED && err != ERR_TRUNCATED)) {
-        peer_deactivate(r->peer, r->is_open ? "read" : "dial", err);
+        peer_deactivate_why(r->peer, r->is_open ? "read" : "dial", err,
+                            rpc_http_client_tls_error(r->client));
     }
     over(r, !r->is_open);
 }

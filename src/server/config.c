@@ -468,6 +468,10 @@ int config_check_cluster(const struct config *c, bool is_initialized, struct buf
         }
     }
     int err = config_retention(c->flags, &retention, error);
+    if (err == 0 && flag_int(c->flags, FLAG_ID_MAX_LEARNERS) < 0) {
+        buf_append_cstr(error, "membership: too many learner members in cluster");
+        err = ERR_INVALID;
+    }
     for (size_t i = 0; err == 0 && i < c->listen_metrics.count; i++) {
         if (url_is_secure(c->listen_metrics.items[i]) && c->server.metrics_tls == NULL) {
             buf_append_cstr(error, "client TLS key/cert (--cert-file, --key-file) must be provided "

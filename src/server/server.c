@@ -149,7 +149,7 @@ static int listen_peers(struct server *s, char *text)
     return listen_urls(&l, &s->config.peer_urls, &lo, s->config.peer_tls, text);
 }
 
-static int listen_all(struct server *s, char *text)
+static int listen_clients(struct server *s, char *text)
 {
     bool is_split = s->config.client_http_urls.count > 0;
     struct listening l = {s->rpc, s->listeners, &s->listener_count};
@@ -162,10 +162,7 @@ static int listen_all(struct server *s, char *text)
         .net = {.reuse_port = s->config.reuse_port, .reuse_address = s->config.reuse_address},
     };
     lo.handlers = gateway_handlers(s->gateway, &lo.handler_count);
-    int err = listen_peers(s, text);
-    if (err == 0) {
-        err = listen_urls(&l, &s->config.client_urls, &lo, s->config.client_tls, text);
-    }
+    int err = listen_urls(&l, &s->config.client_urls, &lo, s->config.client_tls, text);
     lo.accept = RPC_ACCEPT_HTTP;
     if (err == 0) {
         err = listen_urls(&l, &s->config.client_http_urls, &lo, s->config.client_http_tls, text);
@@ -233,16 +230,25 @@ static void serve(struct server *s)
     s->config.on_ready(s->arg);
 }
 
+static void initial_failed(struct server *s, const char *what, const char *text)
+{
+    log_at_(LOG_FATAL, NULL, what, LOG_STR("error", text));
+    s->is_fatal = true;
+    server_stop(s);
+}
+
+/* Clients come in only now: not one of them reads what differs from the others. */
 static void on_initial_check(void *arg, int err, const char *text)
 {
     struct server *s = arg;
-    if (err == 0) {
+    char why[DRIVER_TEXT_BYTES] = "";
+    if (err != 0) {
+        initial_failed(s, "checkInitialHashKV failed", text);
+    } else if (listen_clients(s, why) != 0) {
+        initial_failed(s, "setting up serving from embedded etcd failed.", why);
+    } else {
         serve(s);
-        return;
     }
-    log_at_(LOG_FATAL, NULL, "checkInitialHashKV failed", LOG_STR("error", text));
-    s->is_fatal = true;
-    server_stop(s);
 }
 
 static void on_ready(void *arg)
@@ -485,7 +491,10 @@ int server_create(struct env *env, const struct server_config *config,
     server_metrics_init(s);
     err = server_net_start(s, text);
     if (err == 0) {
-        err = listen_all(s, text);
+        err = listen_peers(s, text);
+    }
+    if (err == 0 && !s->config.has_initial_corrupt_check) {
+        err = listen_clients(s, text);
     }
     if (err != 0) {
         close_listeners(s);

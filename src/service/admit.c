@@ -33,7 +33,7 @@ static int check_metadata(const struct service *s, struct grpc_call *call)
         !utf8_valid(version.data, version.len)) {
         return ERR_RPC_INVALID_CLIENT_API_VERSION;
     }
-    if (!slice_equal_cstr(grpc_call_metadata(call, "hasleader"), "true")) {
+    if (!service_wants_leader(call)) {
         return 0;
     }
     struct core_status st;

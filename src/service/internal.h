@@ -56,6 +56,18 @@ struct service {
     struct list health_watches; /* of "" */
     unsigned defrags;
     struct compactor *compactor; /* NULL: off */
+    struct {
+        struct list wishes;     /* streams that want a leader */
+        struct env_timer timer; /* runs while there are any */
+        unsigned leaderless;    /* looks in a row that saw none */
+    } leader;
+};
+
+/* Part of a stream's own state, zeroed or added. */
+struct leader_wish {
+    struct list_node node;
+    bool is_waiting;
+    void (*on_lost)(struct leader_wish *w); /* dropped already; ends the stream */
 };
 
 /* ---- calls ---- */
@@ -121,6 +133,14 @@ promotion_start(struct service *s, uint64_t id, struct slice token,
 void promotion_cancel(struct promotion *p);
 /* Ends those that wait for the leader. */
 void promotions_stop(struct service *s);
+/* leader_wish.c: `hasleader`. */
+void leader_wishes_init(struct service *s);
+void leader_wishes_stop(struct service *s);
+bool service_wants_leader(struct grpc_call *call);
+/* Waits for the loss when the client asked for that. */
+void leader_wish_add(struct service *s, struct grpc_call *call, struct leader_wish *w,
+                     void (*on_lost)(struct leader_wish *w));
+void leader_wish_drop(struct leader_wish *w);
 /* monitor.c */
 void monitor_create(struct service *s);
 void monitor_destroy(struct service *s);
@@ -129,9 +149,6 @@ void watches_create(struct service *s);
 /* Ends all streams. */
 void watches_stop(struct service *s);
 void watches_destroy(struct service *s);
-/* A stream that ends when there is no leader has come: it is asked after by sessions_leader_check.
- */
-void watches_want_leader(struct service *s);
 /* session.c: calls of Lock and Election */
 void sessions_create(struct service *s);
 /* Ends all. */

@@ -170,6 +170,7 @@ static void list_on_message(struct grpc_call *call, struct slice msg)
 struct keep_alive {
     struct grpc_call *call;
     struct lease_ask *ask; /* NULL: none under way */
+    struct leader_wish leader;
     struct wire_header header;
     int64_t id;
     bool is_half_closed;
@@ -180,10 +181,28 @@ static struct keep_alive *keep_alive_of(struct grpc_call *call)
     return *(struct keep_alive **)grpc_call_user(call);
 }
 
+/* The stream is over: so is the question under way. */
+static void keep_alive_end(struct keep_alive *k)
+{
+    leader_wish_drop(&k->leader);
+    if (k->ask != NULL) {
+        lease_ask_cancel(k->ask);
+    }
+    mem_free(k);
+}
+
+static void keep_alive_on_leader_lost(struct leader_wish *w)
+{
+    struct keep_alive *k = container_of(w, struct keep_alive, leader);
+    service_refuse(k->call, ERR_RPC_NO_LEADER);
+    keep_alive_end(k);
+}
+
 static void keep_alive_on_start(struct grpc_call *call)
 {
     struct keep_alive *k = mem_zalloc(sizeof(*k));
     k->call = call;
+    leader_wish_add(service_of(call), call, &k->leader, keep_alive_on_leader_lost);
     *(struct keep_alive **)grpc_call_user(call) = k;
 }
 
@@ -195,7 +214,7 @@ static void keep_alive_next(struct keep_alive *k)
     }
     if (k->is_half_closed) {
         grpc_call_finish(k->call);
-        mem_free(k);
+        keep_alive_end(k);
         return;
     }
     grpc_call_unpause(k->call);
@@ -207,7 +226,7 @@ static void renewed(void *user, int err, const struct service_lease *l)
     k->ask = NULL;
     if (err != 0 && err != ERR_RPC_LEASE_NOT_FOUND) {
         service_refuse(k->call, err);
-        mem_free(k);
+        keep_alive_end(k);
         return;
     }
     struct buf *out = service_scratch(service_of(k->call));
@@ -226,7 +245,7 @@ static void keep_alive_on_message(struct grpc_call *call, struct slice msg)
     int err = service_number_of(msg, 1, &id);
     if (err != 0) {
         service_malformed(call, err);
-        mem_free(k);
+        keep_alive_end(k);
         return;
     }
     grpc_call_pause(call);
@@ -252,10 +271,7 @@ static void keep_alive_on_cancel(struct grpc_call *call, int err)
 {
     struct keep_alive *k = keep_alive_of(call);
     (void)err;
-    if (k->ask != NULL) {
-        lease_ask_cancel(k->ask);
-    }
-    mem_free(k);
+    keep_alive_end(k);
 }
 
 /* ---- pages ---- */

@@ -330,6 +330,7 @@ void service_stop(struct service *s)
     }
     promotions_stop(s);
     lease_asks_stop(s);
+    leader_wishes_stop(s);
     watches_stop(s);
     sessions_stop(s);
     compactor_stop(s);

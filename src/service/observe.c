@@ -147,9 +147,6 @@ void observe_on_message(struct grpc_call *call, struct slice msg)
         return;
     }
     x->name = r.name;
-    x->wants_leader = slice_equal_cstr(grpc_call_metadata(call, "hasleader"), "true");
-    if (x->wants_leader) {
-        watches_want_leader(x->service);
-    }
+    session_want_leader(x);
     ask_first(x);
 }

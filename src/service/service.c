@@ -13,6 +13,7 @@ struct service *service_create(const struct service_options *opts)
     list_init(&s->lease_asks);
     list_init(&s->health_watches);
     monitor_create(s);
+    leader_wishes_init(s);
     watches_create(s);
     sessions_create(s);
     compactor_create(s);

@@ -57,6 +57,7 @@ static void unwatch(struct session *x)
 void session_end(struct session *x)
 {
     ensure(x->op == NULL);
+    leader_wish_drop(&x->leader);
     unwatch(x);
     if (x->release != NULL) {
         service_call_end(x->release);
@@ -442,18 +443,14 @@ static void end_with(struct session *x, int err)
     session_end(x);
 }
 
-bool sessions_leader_check(struct service *s, bool is_lost)
+static void on_leader_lost(struct leader_wish *w)
 {
-    bool goes_on = false;
-    LIST_FOREACH (&s->sessions->all, n) {
-        struct session *x = LIST_ENTRY(n, struct session, node);
-        if (x->wants_leader && is_lost) {
-            end_with(x, ERR_RPC_NO_LEADER);
-        } else {
-            goes_on = goes_on || x->wants_leader;
-        }
-    }
-    return goes_on;
+    end_with(container_of(w, struct session, leader), ERR_RPC_NO_LEADER);
+}
+
+void session_want_leader(struct session *x)
+{
+    leader_wish_add(x->service, x->call, &x->leader, on_leader_lost);
 }
 
 void sessions_create(struct service *s)

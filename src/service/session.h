@@ -62,7 +62,7 @@ struct session {
     int64_t header_rev; /* of the answer */
     unsigned step;      /* the method's */
     int err;            /* the method's */
-    bool wants_leader;
+    struct leader_wish leader; /* observe's */
     struct service_call *release; /* prepared while the caller was there */
 
     /* Private. */
@@ -132,8 +132,8 @@ void session_watch(struct session *x, struct slice key, struct slice end, int64_
 
 /* ---- the service's ---- */
 
-/* Those who want a leader are told that there is none; true: some are left. */
-bool sessions_leader_check(struct service *s, bool is_lost);
+/* Asked for with `hasleader`: it ends when there is none. */
+void session_want_leader(struct session *x);
 
 /* turn.c: Lock and Campaign. */
 void turn_lock_on_message(struct grpc_call *call, struct slice msg);

@@ -21,7 +21,6 @@
 enum {
     WATCH_ID_INVALID = -1,
     PROGRESS_JITTER = 10, /* the interval grows by up to this part */
-    LEADERLESS_ROUNDS = 3,
 };
 
 /* All streams of a member. */
@@ -30,8 +29,6 @@ struct watches {
     struct watch_hub *hub;
     struct list streams;
     size_t count;
-    struct env_timer leader; /* runs while a stream wants a leader */
-    unsigned leaderless;
     struct grpc_part *parts; /* of the message being sent */
     size_t parts_cap;
 };
@@ -45,7 +42,7 @@ struct watch_call {
     int64_t next_id;
     struct env_timer progress;
     size_t progress_watches;
-    bool wants_leader;
+    struct leader_wish leader;
     bool is_paused;
 };
 
@@ -324,15 +321,7 @@ static struct watch_call **call_slot(struct grpc_call *call)
     return grpc_call_user(call);
 }
 
-static void leader_watch(struct watches *all)
-{
-    exec_of(all)->ops->timer_start(exec_of(all), &all->leader, all->service->o.election_ms);
-}
-
-void watches_want_leader(struct service *s)
-{
-    leader_watch(s->watches);
-}
+static void on_leader_lost(struct leader_wish *w);
 
 static void watch_on_start(struct grpc_call *call)
 {
@@ -343,12 +332,9 @@ static void watch_on_start(struct grpc_call *call)
     watch_stream_init(&wc->stream, &stream_ops);
     map_init(&wc->by_id);
     wc->progress.fire = on_progress;
-    wc->wants_leader = slice_equal_cstr(grpc_call_metadata(call, "hasleader"), "true");
+    leader_wish_add(all->service, call, &wc->leader, on_leader_lost);
     list_push_back(&all->streams, &wc->node);
     all->count++;
-    if (wc->wants_leader) {
-        leader_watch(all);
-    }
     *call_slot(call) = wc;
 }
 
@@ -358,6 +344,7 @@ static void call_end(struct watch_call *wc)
         watch_end(wc,
                   container_of(LIST_ENTRY(n, struct watcher, in_stream), struct client_watch, w));
     }
+    leader_wish_drop(&wc->leader);
     list_remove(&wc->node);
     wc->all->count--;
     map_deinit(&wc->by_id);
@@ -415,31 +402,12 @@ static void call_fail(struct watch_call *wc, int err)
     service_refuse(call, err);
 }
 
-/* ---- all streams ---- */
-
-static void on_leader_check(struct env_timer *t)
+static void on_leader_lost(struct leader_wish *w)
 {
-    struct watches *all = container_of(t, struct watches, leader);
-    struct core_status st;
-    core_status(all->service->core, &st);
-    all->leaderless = st.leader == 0 ? all->leaderless + 1 : 0;
-    bool is_lost = all->leaderless >= LEADERLESS_ROUNDS;
-    bool goes_on = false;
-    LIST_FOREACH (&all->streams, n) {
-        struct watch_call *wc = LIST_ENTRY(n, struct watch_call, node);
-        if (wc->wants_leader && is_lost) {
-            call_fail(wc, ERR_RPC_NO_LEADER);
-        } else {
-            goes_on = goes_on || wc->wants_leader;
-        }
-    }
-    goes_on = sessions_leader_check(all->service, is_lost) || goes_on;
-    if (goes_on) {
-        leader_watch(all);
-    } else {
-        all->leaderless = 0;
-    }
+    call_fail(container_of(w, struct watch_call, leader), ERR_RPC_NO_LEADER);
 }
+
+/* ---- all streams ---- */
 
 static const struct grpc_method watch_methods[] = {
     {.service = "etcdserverpb.Watch",
@@ -466,14 +434,12 @@ void watches_create(struct service *s)
     struct watches *all = mem_zalloc(sizeof(*all));
     all->service = s;
     all->hub = driver_watch_hub(s->driver);
-    all->leader.fire = on_leader_check;
     list_init(&all->streams);
     s->watches = all;
 }
 
 void watches_stop(struct service *s)
 {
-    exec_of(s->watches)->ops->timer_stop(exec_of(s->watches), &s->watches->leader);
     LIST_FOREACH (&s->watches->streams, n) {
         call_fail(LIST_ENTRY(n, struct watch_call, node), ERR_RPC_STOPPED);
     }

@@ -20,6 +20,16 @@ def ids(s):
     return [line.split(', ', 1) for line in s.ctl('member', 'list')[0].splitlines()]
 
 
+def test_no_learners(t):
+    """--max-learners=0 means none; below, nothing starts."""
+    s = t.server(name='n0', args=['--max-learners=0']).start()
+    refused(s, 'etcdserver: too many learner members in cluster',
+            'member', 'add', 'n3', '--learner', '--peer-urls=http://127.0.0.1:3')
+    s = t.server(name='n1', args=['--max-learners=-1']).start(wait=False)
+    assert s.process.wait(HANG_S) == 1
+    assert '"discovery failed","error":"membership: too many learner members in cluster"' in s.log(), s.log()
+
+
 def test_members(t):
     s = t.server(name='n1').start()
     own, rest = ids(s)[0]

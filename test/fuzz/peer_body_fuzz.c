@@ -35,7 +35,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct member_versions v;
     struct member_hash h;
     struct membership ms;
-    bool on;
     members(in);
     if (member_versions_parse(in, &v) == 0) {
         ensure(strlen(v.server) < sizeof(v.server) && strlen(v.cluster) < sizeof(v.cluster));
@@ -46,6 +45,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (member_promote_answer(status, in, &ms) == 0) {
         membership_deinit(&ms);
     }
-    (void)!member_downgrade_parse(in, &on);
     return 0;
 }

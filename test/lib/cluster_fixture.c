@@ -165,6 +165,7 @@ unsigned cf_member_add(struct cluster_fixture *f)
         .wal_segment_bytes = 1 << 20,
         .compaction_sleep_ms = 10,
         .pre_vote = true,
+        .max_learners = LIMIT_LEARNERS_DEFAULT,
         .on_ready = on_ready,
         .on_fatal = on_fatal,
         .on_stopped = on_stopped,

@@ -109,18 +109,6 @@ static void versions(void **state)
     buf_deinit(&out);
 }
 
-static void downgrade(void **state)
-{
-    (void)state;
-    bool on = false;
-    assert_int_equal(member_downgrade_parse(SLICE_LIT("true"), &on), 0);
-    assert_true(on);
-    assert_int_equal(member_downgrade_parse(SLICE_LIT("false"), &on), 0);
-    assert_false(on);
-    assert_int_equal(member_downgrade_parse(SLICE_LIT("404 page not found\n"), &on), ERR_MALFORMED);
-    assert_int_equal(member_downgrade_parse(SLICE_NULL, &on), ERR_MALFORMED);
-}
-
 static void hashkv(void **state)
 {
     (void)state;
@@ -202,13 +190,9 @@ static void promotion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(members_round_trip),
-        cmocka_unit_test(members_from_outside),
-        cmocka_unit_test(versions),
-        cmocka_unit_test(downgrade),
-        cmocka_unit_test(hashkv),
-        cmocka_unit_test(hashkv_refusals),
-        cmocka_unit_test(promotion),
+        cmocka_unit_test(members_round_trip), cmocka_unit_test(members_from_outside),
+        cmocka_unit_test(versions),           cmocka_unit_test(hashkv),
+        cmocka_unit_test(hashkv_refusals),    cmocka_unit_test(promotion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -290,6 +290,56 @@ static void a_renewal_follows_the_leader(void **state)
     assert_int_equal(fake.asks_canceled, 1);
 }
 
+static void strict_stream_start(const char *wish)
+{
+    const struct grpc_metadata h = {SLICE_LIT("hasleader"), slice_cstr(wish)};
+    struct grpc_client_call_options o = {.path = LEASE "LeaseKeepAlive",
+                                         .ops = &call_ops,
+                                         .arg = &sb.r,
+                                         .metadata = &h,
+                                         .metadata_count = 1};
+    sb.call = grpc_client_start(sb.bed.client, &o);
+    settle(&sb.bed);
+}
+
+static void looks_without_leader(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        fake_env_advance(sb.bed.f, sb.service->o.election_ms);
+        settle(&sb.bed);
+    }
+}
+
+/* Three looks in a row that see no leader, and not a call that did not ask for one. */
+static void a_lost_leader_ends_strict_streams(void **state)
+{
+    (void)state;
+    sb.service->o.election_ms = 1000;
+    strict_stream_start("true");
+    renew_send(ID);
+    fake.status.leader = 0;
+    looks_without_leader(2);
+    fake.status.leader = FAKE_SELF;
+    looks_without_leader(1);
+    fake.status.leader = 0;
+    looks_without_leader(2);
+    assert_false(sb.r.is_done);
+    struct core_request *r = fake_take(CORE_LEASE_RENEW);
+    looks_without_leader(1);
+    expect(&sb.r, GRPC_UNAVAILABLE, "etcdserver: no leader");
+    fake_reply(r, 0); /* for nobody any more */
+    fake.status.leader = FAKE_SELF;
+    memset(&sb.r, 0, sizeof(sb.r));
+    strict_stream_start("no");
+    renew_send(ID);
+    fake.status.leader = 0;
+    looks_without_leader(5);
+    assert_false(sb.r.is_done);
+    grpc_client_call_cancel(sb.call);
+    settle(&sb.bed);
+    fake_reply(fake_take(CORE_LEASE_RENEW), 0);
+}
+
 static void a_renewal_in_the_core_is_cancelled(void **state)
 {
     (void)state;
@@ -360,6 +410,7 @@ int main(void)
         TEST(the_end_waits_for_the_answer),
         TEST(leadership_in_doubt_ends_the_stream),
         TEST(a_renewal_follows_the_leader),
+        TEST(a_lost_leader_ends_strict_streams),
         TEST(a_renewal_in_the_core_is_cancelled),
         TEST(pages_answer),
     };
