@@ -446,6 +446,13 @@ func checks(ctx context.Context, c *clientv3.Client, endpoint string, out io.Wri
 	k.txns()
 	k.large()
 	k.others()
+	k.leases()
+	k.watches()
+	k.cuts()
+	k.locks()
+	k.elections()
 	k.maintenance()
+	k.counted()
+	k.stms()
 	k.concurrent() // last: the order of its writes is not ours, so hashes differ from here on
 }
