@@ -576,6 +576,7 @@ static void make_http(const struct flags *f, struct config *c, struct server_con
     s->has_json_gateway = flag_bool(f, FLAG_ID_ENABLE_GRPC_GATEWAY);
     s->has_pprof =
         flag_bool(f, FLAG_ID_ENABLE_PPROF) || strcmp(flag_text(f, FLAG_ID_LOG_LEVEL), "debug") == 0;
+    s->feature_gates = flag_text(f, FLAG_ID_FEATURE_GATES);
     s->is_metrics_extensive = strcmp(flag_text(f, FLAG_ID_METRICS), "extensive") == 0;
 }
 

@@ -12,16 +12,17 @@ static const struct gate {
     const char *name;
     bool is_beta; /* alpha else */
     bool def;
+    bool is_since_3_7;
 } gates[] = {
     /* Sorted: the start-up line and help show them so. */
     {"AllAlpha", false, false},
     {"AllBeta", true, false},
     {"CompactHashCheck", false, false},
-    {"FastLeaseKeepAlive", true, true},
+    {"FastLeaseKeepAlive", true, true, true},
     {"InitialCorruptCheck", false, false},
     {"LeaseCheckpoint", false, false},
     {"LeaseCheckpointPersist", false, false},
-    {"PriorityRequest", false, false},
+    {"PriorityRequest", false, false, true},
     {"SetMemberLocalAddr", false, false},
     {"StopGRPCServiceOnDefrag", false, false},
     {"TxnModeWriteWithSharedBuffer", true, true},
@@ -123,6 +124,17 @@ bool gate_is_on(const char *list, const char *name)
         return value;
     }
     return g->def;
+}
+
+bool gate_at(size_t i, const char **out_name, bool *out_is_beta, bool *out_is_since_3_7)
+{
+    if (i >= ARRAY_LEN(gates)) {
+        return false;
+    }
+    *out_name = gates[i].name;
+    *out_is_beta = gates[i].is_beta;
+    *out_is_since_3_7 = gates[i].is_since_3_7;
+    return true;
 }
 
 void gates_text(const char *list, struct buf *out)

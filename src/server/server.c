@@ -449,8 +449,10 @@ static void make_rpc(struct server *s)
         .ping_min_interval_ms = s->config.ping_min_ms,
         .ping_interval_ms = s->config.ping_interval_ms,
         .ping_timeout_ms = s->config.ping_timeout_ms,
-        .admit = service_admit,
-        .admit_arg = s->service,
+        .on_handled = server_call_handled,
+        .arg = s,
+        .admit = server_admit,
+        .admit_arg = s,
     };
     s->grpc = grpc_server_create(s->env, &gso);
     service_register(s->service, s->grpc);
@@ -475,6 +477,7 @@ int server_create(struct env *env, const struct server_config *config,
     }
     s->metrics = metrics_create();
     s->peers.on_removed = on_removed;
+    s->peers.on_rtt = server_metrics_rtt;
     s->peers.arg = s;
     server_peers_open(&s->peers, &s->config, env, s->driver);
     make_rpc(s);

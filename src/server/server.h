@@ -37,6 +37,7 @@ struct server_config {
     bool reuse_port;
     bool reuse_address;
     bool is_metrics_extensive;
+    const char *feature_gates; /* as --feature-gates; outlives the server */
     bool has_json_gateway;
     bool has_pprof;
     const struct strs *cors; /* they outlive the server */
