@@ -412,6 +412,20 @@ static int open_driver(struct server *s, char *text)
     return driver_open(&dc, &s->driver, text);
 }
 
+static void process_memory(uint64_t *out_resident, uint64_t *out_virtual)
+{
+    struct os_usage u;
+    os_usage_get(&u);
+    *out_resident = u.rss_bytes;
+    *out_virtual = u.virtual_bytes;
+}
+
+static const struct gateway_process process = {
+    .command_line = os_command_line,
+    .fd_limit = os_fd_limit_get,
+    .memory = process_memory,
+};
+
 static void make_gateway(struct server *s)
 {
     struct gateway_options go = {
@@ -423,6 +437,7 @@ static void make_gateway(struct server *s)
         .message_bytes_max = s->config.driver.request_bytes_max + LIMIT_GRPC_OVERHEAD_BYTES,
         .cors = s->config.cors,
         .host_whitelist = s->config.host_whitelist,
+        .process = &process,
         .has_pprof = s->config.has_pprof,
     };
     s->gateway = gateway_create(&go);
