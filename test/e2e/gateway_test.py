@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'lib'))
 from cairn_test import HANG_S, free_port, main  # noqa: E402
+from cluster import Cluster  # noqa: E402
 from http_raw import Request, post, request  # noqa: E402
 
 KEY = {'key': 'Zm9v'}
@@ -332,6 +333,46 @@ def test_flags(t):
     until(lambda: 'ready to serve' in s.log())
     until(lambda: post(http_port, '/v3/kv/put', {'key': 'Zm9v'}).status == 200)
     s.ctl('get', 'foo')
+
+
+def test_metrics_extensive(t):
+    for s in servers(t, '--metrics', 'extensive'):
+        post(s.client_port, '/v3/kv/put', {'key': 'Zm9v'})
+        post(s.client_port, '/v3/kv/range', KEY)
+        post(s.client_port, '/v3/kv/range', {})
+        post(s.client_port, '/v3/lease/grant', {'TTL': 5, 'ID': 1})
+        post(s.client_port, '/v3/maintenance/alarm', {'action': 1, 'memberID': 1, 'alarm': 1})
+        for name, value in (
+                ('grpc_server_handling_seconds_count{grpc_method="Put",grpc_service="etcdserverpb.KV",'
+                 'grpc_type="unary"}', 1),
+                ('etcd_server_request_duration_seconds_count{success="true",type="Range"}', 1),
+                ('etcd_server_range_duration_seconds_count{success="false"}', 1),
+                ('etcd_debugging_lease_ttl_total_bucket{le="4"}', 0),
+                ('etcd_debugging_lease_ttl_total_bucket{le="8"}', 1),
+                ('etcd_debugging_server_alarms{alarm_type="NOSPACE",server_id="1"}', 1),
+                ('etcd_server_feature_enabled{name="FastLeaseKeepAlive",stage="BETA"}', 1),
+                ('promhttp_metric_handler_requests_in_flight', 1)):
+            assert metric(s, name) == value, (name, metric(s, name))
+
+
+def test_metrics_of_peers(t):
+    c = Cluster(t, size=3)
+    c.start()
+    c.wait()
+    m = c.leader()
+    followers = [x for x in c.members if x is not m]
+    local, *others = [f'{x.json("endpoint", "status")[0]["Status"]["header"]["member_id"]:x}'
+                      for x in (m, *followers)]
+    for other in others:
+        until(lambda: metric(m, f'etcd_network_peer_round_trip_time_seconds_count{{To="{other}"}}'))
+        assert metric(m, f'etcd_network_peer_sent_bytes_total{{To="{other}"}}') > 0
+        assert metric(m, f'etcd_network_peer_received_bytes_total{{From="{other}"}}') > 0
+        assert metric(m, f'etcd_network_active_peers{{Local="{local}",Remote="{other}"}}') == 1
+    for other in [local, *others]:
+        assert metric(m, f'etcd_network_known_peers{{Local="{local}",Remote="{other}"}}') == 1
+    followers[0].kill()
+    until(lambda: metric(m, f'etcd_network_active_peers{{Local="{local}",Remote="{others[0]}"}}') == 0)
+    assert metric(m, f'etcd_network_disconnected_peers_total{{Local="{local}",Remote="{others[0]}"}}') == 1
 
 
 def test_tls(t):

@@ -48,7 +48,7 @@ def masked(value, server):
     if isinstance(value, list):
         return [masked(v, server) for v in value]
     if isinstance(value, str):
-        value = re.sub(r'^[0-9]{19}$', lambda m: 'LEASE' if m.group(0) in server.leases else
+        value = re.sub(r'^[0-9]{17,20}$', lambda m: 'LEASE' if m.group(0) in server.leases else
                        m.group(0), value)
         value = re.sub(r'\b3\.([567])\.\d+\b', r'3.\1.PATCH', value)
         value = re.sub(r'127\.0\.0\.1:\d+', 'ADDRESS', value)
