@@ -7,16 +7,15 @@
 
 #include "base/gotext.h"
 #include "gateway/internal.h"
-#include "os/os.h"
 
 enum { PROGRESS_MAX = 64 /* members shown */ };
 
 /* ---- /debug/vars ---- */
 
-static void put_command_line(struct buf *out)
+static void put_command_line(const struct gateway *g, struct buf *out)
 {
     struct buf args = BUF_INIT;
-    os_command_line(&args); /* a NUL behind each */
+    g->o.process->command_line(&args);
     buf_append_byte(out, '[');
     for (size_t i = 0; i < args.len;) {
         size_t len = strnlen((const char *)args.data + i, args.len - i);
@@ -31,14 +30,14 @@ static void put_command_line(struct buf *out)
 }
 
 /* Under the names of Go's MemStats, as far as the kernel knows them. */
-static void put_memory(struct buf *out)
+static void put_memory(const struct gateway *g, struct buf *out)
 {
-    struct os_usage u;
-    os_usage_get(&u);
+    uint64_t resident = 0, total = 0;
+    g->o.process->memory(&resident, &total);
     buf_printf(out,
                "{\"Alloc\":%" PRIu64 ",\"Sys\":%" PRIu64 ",\"HeapAlloc\":%" PRIu64
                ",\"HeapSys\":%" PRIu64 ",\"HeapInuse\":%" PRIu64 ",\"NumGC\":0}",
-               u.rss_bytes, u.virtual_bytes, u.rss_bytes, u.virtual_bytes, u.rss_bytes);
+               resident, total, resident, total, resident);
 }
 
 static const char *role_text(enum raft_role role)
@@ -93,17 +92,18 @@ void gateway_vars(void *arg, struct rpc_http_req *req)
 {
     static const struct rpc_http_header type = {"Content-Type",
                                                 SLICE_LIT("application/json; charset=utf-8")};
+    struct gateway *g = arg;
     if (gateway_get_only(req)) {
         return;
     }
     struct buf out = BUF_INIT;
     buf_append_cstr(&out, "{\n\"cmdline\": ");
-    put_command_line(&out);
-    buf_printf(&out,
-               ",\n\"file_descriptor_limit\": %" PRIu64 ",\n\"memstats\": ", os_fd_limit_get());
-    put_memory(&out);
+    put_command_line(g, &out);
+    buf_printf(&out, ",\n\"file_descriptor_limit\": %" PRIu64 ",\n\"memstats\": ",
+               g->o.process->fd_limit());
+    put_memory(g, &out);
     buf_append_cstr(&out, ",\n\"raft.status\": ");
-    put_raft(arg, &out);
+    put_raft(g, &out);
     buf_append_cstr(&out, "\n}\n");
     rpc_http_respond(req, 200, &type, 1, buf_slice(&out));
     buf_deinit(&out);
@@ -113,7 +113,7 @@ void gateway_vars(void *arg, struct rpc_http_req *req)
 
 void gateway_pprof(void *arg, struct rpc_http_req *req)
 {
-    (void)arg;
+    const struct gateway *g = arg;
     if (!slice_equal_cstr(rpc_http_path(req), "/debug/pprof/cmdline")) {
         static const struct rpc_http_header headers[] = {
             {"Content-Type", SLICE_LIT("text/plain; charset=utf-8")},
@@ -124,7 +124,7 @@ void gateway_pprof(void *arg, struct rpc_http_req *req)
         return;
     }
     struct buf args = BUF_INIT;
-    os_command_line(&args);
+    g->o.process->command_line(&args);
     args.len -= args.len > 0; /* Go joins them */
     gateway_text(req, 200, buf_slice(&args), true);
     buf_deinit(&args);

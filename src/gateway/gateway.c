@@ -97,7 +97,10 @@ static void metrics_page(void *arg, struct rpc_http_req *req)
 {
     struct gateway *g = arg;
     struct buf out = BUF_INIT;
+    static const char *const ok[] = {"200"};
+    metrics_set(g->o.metrics, METRIC_PROMHTTP_METRIC_HANDLER_REQUESTS_IN_FLIGHT, 1);
     metrics_write(g->o.metrics, &out);
+    metric_add(metrics_with(g->o.metrics, METRIC_PROMHTTP_METRIC_HANDLER_REQUESTS_TOTAL, ok), 1);
     rpc_http_respond(req, 200, metrics_headers, ARRAY_LEN(metrics_headers), buf_slice(&out));
     buf_deinit(&out);
 }

@@ -17,6 +17,13 @@
 
 struct gateway;
 
+/* What /debug/ shows of the process; only the server asks the host. */
+struct gateway_process {
+    void (*command_line)(struct buf *out); /* a NUL behind each argument */
+    uint64_t (*fd_limit)(void);
+    void (*memory)(uint64_t *out_resident, uint64_t *out_virtual);
+};
+
 struct gateway_options {
     struct driver *driver;
     struct service *service;
@@ -28,6 +35,7 @@ struct gateway_options {
     /* They outlive the gateway; no item or "*": everything. */
     const struct strs *cors;
     const struct strs *host_whitelist;
+    const struct gateway_process *process;
     bool has_pprof;
 };
 

@@ -109,6 +109,7 @@ struct grpc_entry {
     void *service;
     struct slice path; /* "/service/name", owned */
     size_t next;       /* index + 1 in the hash chain */
+    size_t index;      /* in registration order */
 };
 
 enum { GRPC_ROUTE_BUCKETS = 256 };

@@ -188,6 +188,8 @@ struct grpc_server_stats {
 size_t grpc_server_method_count(const struct grpc_server *s);
 /* i in registration order. */
 const struct grpc_method *grpc_server_method_at(const struct grpc_server *s, size_t i);
+/* The call's method in that order. */
+size_t grpc_call_method_index(const struct grpc_call *call);
 const struct grpc_method_stats *grpc_server_method_stats(const struct grpc_server *s, size_t i);
 const struct grpc_server_stats *grpc_server_stats(const struct grpc_server *s);
 

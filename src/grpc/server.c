@@ -109,7 +109,8 @@ static void entry_add(struct grpc_server *s, const struct grpc_method *m, void *
     struct buf path = BUF_INIT;
     buf_printf(&path, "/%s/%s", m->service, m->name);
     struct grpc_entry *e = mem_zalloc(sizeof(*e));
-    *e = (struct grpc_entry){.method = m, .service = service, .path = buf_slice(&path)};
+    *e = (struct grpc_entry){
+        .method = m, .service = service, .path = buf_slice(&path), .index = s->entry_count};
     ensure(grpc_server_route(s, e->path) == NULL);
     size_t bucket = path_bucket(e->path);
     e->next = s->routes[bucket];
@@ -293,6 +294,11 @@ struct grpc_call *grpc_server_call_at(struct grpc_server *s, uint64_t id)
 const struct grpc_method *grpc_call_method(const struct grpc_call *call)
 {
     return call->method;
+}
+
+size_t grpc_call_method_index(const struct grpc_call *call)
+{
+    return container_of(call->stats, struct grpc_entry, stats)->index;
 }
 
 void *grpc_call_service(const struct grpc_call *call)

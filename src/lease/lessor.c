@@ -40,6 +40,7 @@ struct heap {
 };
 
 struct lessor {
+    struct lease_ttls ttls;
     struct lessor_options opts;
     struct map by_id;
     struct list all; /* in order of arrival */
@@ -399,6 +400,21 @@ size_t lessor_checkpoints(struct lessor *l, uint64_t now_ms, struct lease_checkp
 
 /* ---- replicated changes ---- */
 
+static void ttl_count(struct lessor *l, int64_t ttl_s)
+{
+    size_t i = 0;
+    while (i < LEASE_TTL_BUCKETS && ttl_s > (int64_t)1 << i) {
+        i++;
+    }
+    l->ttls.counts[i]++;
+    l->ttls.sum_s += (uint64_t)ttl_s;
+}
+
+const struct lease_ttls *lessor_ttls(const struct lessor *l)
+{
+    return &l->ttls;
+}
+
 int lessor_grant(struct lessor *l, int64_t id, int64_t ttl_s, uint64_t now_ms, int64_t *out_ttl_s)
 {
     if (id == 0) {
@@ -414,6 +430,7 @@ int lessor_grant(struct lessor *l, int64_t id, int64_t ttl_s, uint64_t now_ms, i
     lease_start(l, lease, now_ms, 0);
     checkpoint_schedule(l, lease, now_ms);
     row_put(l, lease);
+    ttl_count(l, lease->ttl_s);
     *out_ttl_s = lease->ttl_s;
     return 0;
 }

@@ -112,6 +112,14 @@ struct lease_info {
 MUST_USE int lessor_info(const struct lessor *l, int64_t id, uint64_t now_ms,
                          struct lease_info *out);
 size_t lessor_count(const struct lessor *l);
+
+enum { LEASE_TTL_BUCKETS = 24 /* up to 1, 2, 4, ... s; and one above */ };
+/* TTLs of the leases granted by lessor_grant, for a histogram. */
+struct lease_ttls {
+    uint64_t counts[LEASE_TTL_BUCKETS + 1];
+    uint64_t sum_s;
+};
+const struct lease_ttls *lessor_ttls(const struct lessor *l);
 /* All ids by remaining time (no expiry: by id, last); out has room for lessor_count. */
 void lessor_list(const struct lessor *l, int64_t *out_ids);
 void lessor_check(const struct lessor *l);

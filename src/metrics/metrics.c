@@ -122,6 +122,7 @@ struct metrics *metrics_create(void)
     for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
         (void)metrics_with(m, METRIC_PROMHTTP_METRIC_HANDLER_REQUESTS_TOTAL, &codes[i]);
     }
+    m->families[METRIC_DEBUGGING_MVCC_RANGE_TOTAL].is_hidden = true; /* an old line's */
     return m;
 }
 
@@ -256,6 +257,18 @@ void metric_observe(struct metric_series *s, double value)
     }
     s->counts[lo]++;
     s->value += value;
+}
+
+void metrics_hide(struct metrics *m, enum metric_id id, bool is_hidden)
+{
+    m->families[id].is_hidden = is_hidden;
+}
+
+void metric_set_histogram(struct metric_series *s, const uint64_t *counts, double sum)
+{
+    ensure(s->counts != NULL);
+    memcpy(s->counts, counts, (s->bound_count + 1) * sizeof(*counts));
+    s->value = sum;
 }
 
 void metrics_on_scrape(struct metrics *m, metrics_collect_fn fn, void *arg)

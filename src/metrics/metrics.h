@@ -64,6 +64,8 @@ static inline void metric_set(struct metric_series *s, double value)
     s->value = value;
 }
 
+/* Counts that others have kept: counts has one a bound and one for +Inf. */
+void metric_set_histogram(struct metric_series *s, const uint64_t *counts, double sum);
 /* Histograms; seconds, or what the name says. */
 void metric_observe(struct metric_series *s, double value);
 
@@ -81,6 +83,9 @@ static inline void metrics_observe(struct metrics *m, enum metric_id id, double 
 {
     metric_observe(metrics_at(m, id), value);
 }
+
+/* A hidden family is not on the page: what a line of etcd does not have. */
+void metrics_hide(struct metrics *m, enum metric_id id, bool is_hidden);
 
 /* fn runs before each page is written, to set what is collected then (process_*, sizes). */
 typedef void (*metrics_collect_fn)(void *arg, struct metrics *m);

@@ -21,6 +21,7 @@ struct metric_family {
     struct metric_node *overflow; /* beyond METRICS_SERIES_MAX, not shown */
     const double *bounds;
     size_t bound_count;
+    bool is_hidden;
 };
 
 struct metrics_collector {

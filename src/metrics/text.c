@@ -94,7 +94,7 @@ static void append_family(struct buf *out, const struct metric_family *family, e
 {
     static const char *const kinds[] = {"counter", "gauge", "histogram"};
     struct text_family f = {.out = out, .name = metrics_name(id)};
-    if (family->plain == NULL && family->count == 0) {
+    if (family->is_hidden || (family->plain == NULL && family->count == 0)) {
         return;
     }
     f.label_count = metrics_labels(id, f.labels);

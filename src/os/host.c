@@ -22,7 +22,7 @@
 
 #include "os/impl.h"
 
-enum { PROC_STAT_BYTES = 1024, PROC_CMDLINE_BYTES = 64 << 10 };
+enum { PROC_STAT_BYTES = 1024, PROC_CMDLINE_BYTES = 64 << 10, PROC_NET_BYTES = 16 << 10 };
 
 /* ---- usage ---- */
 
@@ -72,6 +72,27 @@ static uint64_t stat_field(const char *stat, int n)
     return at == NULL ? 0 : strtoull(at, NULL, 10);
 }
 
+/* Sums over the interfaces of /proc/self/net/dev: "eth0: bytes and 7 more, bytes and 7 more". */
+static void net_usage(struct os_usage *out)
+{
+    char text[PROC_NET_BYTES];
+    small_file_read("/proc/self/net/dev", text, sizeof(text));
+    for (const char *at = strchr(text, ':'); at != NULL; at = strchr(at + 1, ':')) {
+        uint64_t in = 0, sent = 0;
+        if (sscanf(at + 1, "%" SCNu64 " %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &in, &sent) == 2) {
+            out->net_in_bytes += in;
+            out->net_out_bytes += sent;
+        }
+    }
+}
+
+static uint64_t virtual_limit(void)
+{
+    struct rlimit lim;
+    bool is_limited = getrlimit(RLIMIT_AS, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY;
+    return is_limited ? (uint64_t)lim.rlim_cur : UINT64_MAX;
+}
+
 void os_usage_get(struct os_usage *out)
 {
     char stat[PROC_STAT_BYTES];
@@ -79,6 +100,8 @@ void os_usage_get(struct os_usage *out)
     *out = (struct os_usage){0};
     out->max_fds = os_fd_limit_get();
     out->open_fds = open_fds_count();
+    out->virtual_max_bytes = virtual_limit();
+    net_usage(out);
     if (getrusage(RUSAGE_SELF, &ru) == 0) {
         out->cpu_ns = ((uint64_t)ru.ru_utime.tv_sec + (uint64_t)ru.ru_stime.tv_sec) * 1000000000 +
                       ((uint64_t)ru.ru_utime.tv_usec + (uint64_t)ru.ru_stime.tv_usec) * 1000;

@@ -106,6 +106,9 @@ int os_last_errno(void);
 struct os_usage {
     uint64_t rss_bytes;
     uint64_t virtual_bytes;
+    uint64_t virtual_max_bytes; /* UINT64_MAX: no limit */
+    uint64_t net_in_bytes;      /* of the network name space, but loopback too, as Go's collector */
+    uint64_t net_out_bytes;
     uint64_t cpu_ns; /* user + system */
     uint64_t open_fds;
     uint64_t max_fds;

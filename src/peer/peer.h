@@ -61,6 +61,8 @@ struct peer_events {
     void (*on_snapshot_status)(void *arg, uint64_t id, bool has_failed);
     /* On each change; peers begin as not active. */
     void (*on_active)(void *arg, uint64_t id, bool is_active);
+    /* A probe was answered; may be NULL. */
+    void (*on_rtt)(void *arg, uint64_t id, uint64_t ns);
     /* Another member says that this one was removed for good: it must stop. Once. */
     void (*on_removed)(void *arg);
 };

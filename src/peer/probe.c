@@ -117,6 +117,14 @@ static void on_body(void *arg, struct slice bytes)
     }
 }
 
+static void tell_rtt(const struct peer_probe *b)
+{
+    const struct peer_transport *t = b->peer->transport;
+    if (t->events->on_rtt != NULL) {
+        t->events->on_rtt(t->arg, b->peer->id, b->rtt_ns);
+    }
+}
+
 static void on_end(void *arg)
 {
     struct peer_probe *b = arg;
@@ -132,6 +140,7 @@ static void on_end(void *arg)
     b->sent_ns = 0;
     b->is_ok = true;
     b->was_told = false;
+    tell_rtt(b);
     clock_compare(b, their_ns);
 }
 

@@ -18,6 +18,9 @@
 enum {
     SERVER_LISTENERS_MAX = 3 * SERVER_URLS_MAX,
     SERVER_METHODS_MAX = 128,
+    SERVER_API_VERSION_MAX = 64, /* longer ones are cut in metrics */
+    SERVER_REQUEST_NAME_MAX = 64,
+    SERVER_KNOWN_MAX = 64,  /* members shown */
     SERVER_GRACE_MS = 7000, /* open streams at a stop: T of client-api 2.0.4 */
 };
 
@@ -31,6 +34,18 @@ struct server_resolver {
     struct url_resolver base;
     struct env *env;
     int tries;
+};
+
+/* metrics_calls.c: series of one method, by success; NULL: not yet seen. */
+struct server_call_series {
+    struct metric_series *request[2];
+    struct metric_series *range[2];
+    bool is_untimed;
+};
+
+struct server_client_cache {
+    char version[SERVER_API_VERSION_MAX];
+    struct metric_series *series[2]; /* unary, stream; NULL: not yet seen */
 };
 
 struct server {
@@ -50,6 +65,12 @@ struct server {
     struct server_tls_watch tls_watch;
     struct metrics_grpc_method grpc_metrics[SERVER_METHODS_MAX];
     struct metric_series *cluster_version_series;
+    struct server_call_series call_series[SERVER_METHODS_MAX];
+    struct server_client_cache client_cache;
+    struct metric_series *known[SERVER_KNOWN_MAX];
+    size_t known_count;
+    struct metric_series *alarms[SERVER_KNOWN_MAX];
+    size_t alarm_count;
     void (*on_end)(void *arg, int rc);
     void *arg;
     bool is_ready;
@@ -70,5 +91,12 @@ void server_net_stop(struct server *s);
 void server_resolver_init(struct server_resolver *r, struct env *env);
 /* metrics.c */
 void server_metrics_init(struct server *s);
+/* metrics_calls.c: for grpc_server_options. */
+bool server_admit(void *arg, struct grpc_call *call, struct slice msg);
+void server_call_handled(void *arg, struct grpc_call *call, enum grpc_code code,
+                         uint64_t duration_ns);
+/* metrics_peers.c */
+void server_metrics_collect_peers(struct server *s, struct metrics *m);
+void server_metrics_rtt(void *arg, uint64_t id, uint64_t ns);
 
 #endif

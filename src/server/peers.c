@@ -55,6 +55,12 @@ static void on_removed(void *arg)
     p->on_removed(p->arg);
 }
 
+static void on_rtt(void *arg, uint64_t id, uint64_t ns)
+{
+    struct server_peers *p = arg;
+    p->on_rtt(p->arg, id, ns);
+}
+
 static const struct peer_events events = {
     .on_message = on_message,
     .on_snapshot = on_snapshot,
@@ -63,6 +69,7 @@ static const struct peer_events events = {
     .on_snapshot_status = on_snapshot_status,
     .on_active = on_active,
     .on_removed = on_removed,
+    .on_rtt = on_rtt,
 };
 
 /* ---- driver -> transport ---- */

@@ -418,6 +418,20 @@ static int open_driver(struct server *s, char *text)
     return driver_open(&dc, &s->driver, text);
 }
 
+static void process_memory(uint64_t *out_resident, uint64_t *out_virtual)
+{
+    struct os_usage u;
+    os_usage_get(&u);
+    *out_resident = u.rss_bytes;
+    *out_virtual = u.virtual_bytes;
+}
+
+static const struct gateway_process process = {
+    .command_line = os_command_line,
+    .fd_limit = os_fd_limit_get,
+    .memory = process_memory,
+};
+
 static void make_gateway(struct server *s)
 {
     struct gateway_options go = {
@@ -429,6 +443,7 @@ static void make_gateway(struct server *s)
         .message_bytes_max = s->config.driver.request_bytes_max + LIMIT_GRPC_OVERHEAD_BYTES,
         .cors = s->config.cors,
         .host_whitelist = s->config.host_whitelist,
+        .process = &process,
         .has_pprof = s->config.has_pprof,
     };
     s->gateway = gateway_create(&go);
@@ -458,8 +473,10 @@ static void make_rpc(struct server *s)
         .ping_min_interval_ms = s->config.ping_min_ms,
         .ping_interval_ms = s->config.ping_interval_ms,
         .ping_timeout_ms = s->config.ping_timeout_ms,
-        .admit = service_admit,
-        .admit_arg = s->service,
+        .on_handled = server_call_handled,
+        .arg = s,
+        .admit = server_admit,
+        .admit_arg = s,
     };
     s->grpc = grpc_server_create(s->env, &gso);
     service_register(s->service, s->grpc);
@@ -484,6 +501,7 @@ int server_create(struct env *env, const struct server_config *config,
     }
     s->metrics = metrics_create();
     s->peers.on_removed = on_removed;
+    s->peers.on_rtt = server_metrics_rtt;
     s->peers.arg = s;
     server_peers_open(&s->peers, &s->config, env, s->driver);
     make_rpc(s);

@@ -38,6 +38,7 @@ struct server_config {
     bool reuse_port;
     bool reuse_address;
     bool is_metrics_extensive;
+    const char *feature_gates; /* the checked list; of the flags, outlives the server */
     bool has_json_gateway;
     bool has_pprof;
     const struct strs *cors; /* they outlive the server */
@@ -53,7 +54,6 @@ struct server_config {
     bool has_initial_corrupt_check;
     uint64_t corrupt_check_ms;      /* 0: off */
     uint64_t compact_hash_check_ms; /* 0: off */
-    const char *feature_gates;      /* the checked list; of the flags */
     bool stops_on_defrag;           /* gate StopGRPCServiceOnDefrag */
     uint64_t watch_progress_ms;
     enum service_compaction compaction;

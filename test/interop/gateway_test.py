@@ -48,7 +48,7 @@ def masked(value, server):
     if isinstance(value, list):
         return [masked(v, server) for v in value]
     if isinstance(value, str):
-        value = re.sub(r'^[0-9]{19}$', lambda m: 'LEASE' if m.group(0) in server.leases else
+        value = re.sub(r'^[0-9]{17,20}$', lambda m: 'LEASE' if m.group(0) in server.leases else
                        m.group(0), value)
         value = re.sub(r'\b3\.([567])\.\d+\b', r'3.\1.PATCH', value)
         value = re.sub(r'127\.0\.0\.1:\d+', 'ADDRESS', value)
@@ -253,7 +253,18 @@ def test_flags(t):
 
 
 def has_label(line):
-    return re.sub(r'[0-9a-f]{14,16}|\b3\.\d+\.\d+\b|"go[0-9.]+"', 'X', line)
+    line = re.sub(r'server_go_version="[^"]*"', 'server_go_version="X"', line)
+    return re.sub(r'[0-9a-f]{14,16}|\b3\.\d+\.\d+\b', 'X', line)
+
+
+# Families that Cairn does not have, or not all series of: src/metrics/README.md.
+MISSING = {'etcd_server_apply_duration_seconds', 'etcd_debugging_store_reads_total',
+           'etcd_debugging_store_writes_total'}
+PARTIAL = {'etcd_server_request_duration_seconds'}
+
+
+def services(lines):
+    return {m.group(1) for m in (re.search(r'grpc_service="([^"]*)"', x) for x in lines) if m}
 
 
 def families(text):
@@ -277,11 +288,17 @@ def metrics(t, version):
     ours, theirs = [families(request(s.client_port, 'GET', '/metrics').text) for s in pair]
     count = Count(f'metrics, {version}')
     for name in sorted(set(theirs) | set(ours)):
-        if name.startswith('go_'):
+        if name.startswith('go_') or name in MISSING:
+            count.skipped += not name.startswith('go_')
             continue
         a, b = ours.get(name), theirs.get(name)
         if a and b and name.startswith('grpc_server_'):
-            a[2] = {x for x in a[2] if 'cairn' not in x}
+            common = services(a[2]) & services(b[2])
+            # RangeStream is served at every level.
+            a[2], b[2] = [{x for x in f[2] if services([x]) & common and
+                           '"RangeStream"' not in x} for f in (a, b)]
+        if a and b and name in PARTIAL:
+            a[2] = b[2] = set()
         count.add(name, a and [a[0], a[1], sorted(a[2])], b and [b[0], b[1], sorted(b[2])])
     count.done()
 
