@@ -215,7 +215,7 @@ static void on_tick(struct env_timer *t)
     struct env_exec *exec = k->c->env->exec;
     uint64_t at = k->rate == 0 ? k->done / (k->limit / 100 + 1)
                                : (now_ns(k) - k->start_ns) / 1000000000;
-    if (at > k->shown) {
+    if (at > k->shown && (k->rate == 0 || at <= k->seconds)) {
         k->shown = at;
         show_bar(k, k->rate == 0 ? k->done : at, k->rate == 0 ? k->limit : k->seconds);
     }

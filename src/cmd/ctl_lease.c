@@ -2,8 +2,6 @@
  *
  * cmd/ctl_lease: lease grant, revoke, timetolive, list, keep-alive.
  */
-#include <inttypes.h>
-
 #include "client/session.h"
 #include "cmd/ctl.h"
 #include "cmd/print_text.h"
@@ -205,7 +203,9 @@ static int keep_for_ever(struct ctl *c, struct client *client, int64_t id)
     }
     client_session_close(s);
     if (k.rc == 0 && c->printer.format == PRINT_SIMPLE) {
-        buf_printf(&c->out, "lease %016" PRIx64 " expired or revoked.\n", (uint64_t)id);
+        buf_append_cstr(&c->out, "lease ");
+        print_lease_id(&c->out, id);
+        buf_append_cstr(&c->out, " expired or revoked.\n");
     }
     return k.rc;
 }

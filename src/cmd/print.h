@@ -85,6 +85,8 @@ MUST_USE int print_move_leader(struct printer *p, struct slice raw, uint64_t fro
 MUST_USE int print_downgrade(struct printer *p, struct slice raw, const char *what,
                              const Etcdserverpb__DowngradeResponse *r);
 
+/* A lease's id in hex; as Go has it, a signed number in 16 characters. */
+void print_lease_id(struct buf *out, int64_t id);
 MUST_USE int print_lease_grant(struct printer *p, const Etcdserverpb__LeaseGrantResponse *r);
 MUST_USE int print_lease_revoke(struct printer *p, int64_t id,
                                 const Etcdserverpb__LeaseRevokeResponse *r);

@@ -196,8 +196,7 @@ static int lease_protobuf(struct printer *p, const Etcdserverpb__ResponseHeader 
     return 0;
 }
 
-/* %016x of a signed number, as Go prints it. */
-static void lease_hex(struct buf *out, int64_t id)
+void print_lease_id(struct buf *out, int64_t id)
 {
     if (id < 0) {
         buf_printf(out, "-%015" PRIx64, 0 - (uint64_t)id);
@@ -226,7 +225,7 @@ int print_lease_grant(struct printer *p, const Etcdserverpb__LeaseGrantResponse 
     case PRINT_SIMPLE: break;
     }
     buf_append_cstr(p->out, "lease ");
-    lease_hex(p->out, r->id);
+    print_lease_id(p->out, r->id);
     buf_printf(p->out, " granted with TTL(%" PRId64 "s)\n", r->ttl);
     return 0;
 }
@@ -241,7 +240,7 @@ int print_lease_revoke(struct printer *p, int64_t id, const Etcdserverpb__LeaseR
     case PRINT_SIMPLE: break;
     }
     buf_append_cstr(p->out, "lease ");
-    lease_hex(p->out, id);
+    print_lease_id(p->out, id);
     buf_append_cstr(p->out, " revoked\n");
     return 0;
 }
@@ -264,7 +263,7 @@ int print_lease_keep_alive(struct printer *p, const Etcdserverpb__LeaseKeepAlive
     case PRINT_SIMPLE: break;
     }
     buf_append_cstr(p->out, "lease ");
-    lease_hex(p->out, r->id);
+    print_lease_id(p->out, r->id);
     buf_printf(p->out, " keepalived with TTL(%" PRId64 ")\n", r->ttl);
     return 0;
 }
@@ -273,7 +272,7 @@ static void simple_time_to_live(struct buf *out, const Etcdserverpb__LeaseTimeTo
                                 bool has_keys)
 {
     buf_append_cstr(out, "lease ");
-    lease_hex(out, r->id);
+    print_lease_id(out, r->id);
     if (r->grantedttl == 0 && r->ttl == -1) {
         buf_append_cstr(out, " already expired\n");
         return;
@@ -352,7 +351,7 @@ int print_lease_list(struct printer *p, const Etcdserverpb__LeaseLeasesResponse 
     }
     buf_printf(p->out, "found %zu leases\n", r->n_leases);
     for (size_t i = 0; i < r->n_leases; i++) {
-        lease_hex(p->out, r->leases[i]->id);
+        print_lease_id(p->out, r->leases[i]->id);
         buf_append_byte(p->out, '\n');
     }
     return 0;

@@ -16,7 +16,10 @@ A line of the list: words as a shell cuts them; the program (etcdctl) and --endp
   ! LINE             only the exit status is compared
   % LINE             standard error is not compared
   & LINE             takes seconds: left out of `make test`
-  ^ SECONDS LINE     ended (SIGTERM) after so long: for commands that do not end by themselves
+  ^ SECONDS LINE     for commands that do not end by themselves: standard input stays open; ended
+                     (SIGTERM) when nothing was printed for a while after something was, at the latest
+                     after so long
+  LINE ;; WORDS      WORDS (etcdctl's) run while LINE does, once it has had time to begin; may repeat
   @ NAME LINE        keeps the first word of 12 or more hex digits that LINE prints as {NAME}
 {dir} is a directory of that side alone, {ep} its endpoint.  Lines that are no command:
   = SECONDS          wait
@@ -34,10 +37,15 @@ import re
 import shlex
 import signal
 import subprocess
+import threading
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 # A hang limit: no command of the list takes longer than a few seconds.
 HANG_S = 60
+# A command that stays is done when it has printed and then been silent for so long; it has begun after so long.
+QUIET_S = 0.7
+BEGIN_S = 0.8
 
 MASKS = [
     (re.compile(r'\b\d{17,20}\b'), 'ID'),
@@ -102,7 +110,9 @@ class Row:
         self.marks, self.keep, self.interrupt_s = '', None, None
         self.env, self.program, self.uses_endpoint, self.stdin = {}, 'etcdctl', True, b''
         self.needs, self.allowed = '', {}
+        line, *others = line.split(' ;; ')
         self.words = self.read(line)
+        self.others = [shlex.split(o) for o in others]
 
     def read(self, text):
         while text[:2] in ('~ ', '? ', '! ', '% ', '& ', '^ ', '@ '):
@@ -203,22 +213,74 @@ def log_facts(match):
     return 'log: ' + ', '.join(facts) + '\n'
 
 
+def argv_of(side, program, words, uses_endpoint):
+    argv = [side.programs[program]] + (['--endpoints', side.endpoint] if uses_endpoint else [])
+    return [w.encode('utf-8', 'surrogateescape') for w in argv + [side.fill_in(w) for w in words]]
+
+
+class Stream(threading.Thread):
+    """Collects what comes out of a pipe, and when the last of it came."""
+
+    def __init__(self, pipe):
+        super().__init__(daemon=True)
+        self.pipe, self.data, self.at = pipe, b'', time.monotonic()
+        self.start()
+
+    def run(self):
+        for piece in iter(lambda: self.pipe.read1(65536), b''):
+            self.data, self.at = self.data + piece, time.monotonic()
+
+
+def stay(p, row, side, env):
+    """Feeds and watches a command that stays; runs the others meanwhile."""
+    streams = Stream(p.stdout), Stream(p.stderr)
+    begin, more = time.monotonic(), (b'', b'')
+    try:
+        p.stdin.write(row.stdin)
+        p.stdin.flush()
+    except BrokenPipeError:
+        pass
+    for words in row.others:
+        time.sleep(BEGIN_S)
+        other = subprocess.run(argv_of(side, 'etcdctl', words, True), env=env, cwd=side.dir, timeout=HANG_S,
+                               stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        more = more[0] + other.stdout, more[1] + other.stderr
+    since = time.monotonic()
+    while p.poll() is None and time.monotonic() - begin < row.interrupt_s:
+        last = max([since] + [s.at for s in streams])
+        if any(s.data for s in streams) and time.monotonic() - last > QUIET_S:
+            break
+        time.sleep(0.02)
+    if p.poll() is None:
+        p.send_signal(signal.SIGTERM)
+    try:
+        p.wait(timeout=HANG_S)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        return 'HANGS', b'', b''
+    for s in streams:
+        s.join(HANG_S)
+    try:
+        p.stdin.close()
+    except BrokenPipeError:
+        pass
+    return p.returncode, streams[0].data + more[0], streams[1].data + more[1]
+
+
 def execute(side, row):
-    argv = [side.programs[row.program]]
-    if row.uses_endpoint:
-        argv += ['--endpoints', side.endpoint]
-    argv += [side.fill_in(w) for w in row.words]
+    argv = argv_of(side, row.program, row.words, row.uses_endpoint)
     env = dict(side.env)
     env.update({k: side.fill_in(v) for k, v in row.env.items()})
-    p = subprocess.Popen([w.encode('utf-8', 'surrogateescape') for w in argv], env=env, cwd=side.dir,
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p = subprocess.Popen(argv, env=env, cwd=side.dir, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE)
+    if row.interrupt_s:
+        return stay(p, row, side, env)
     try:
-        out, err = p.communicate(row.stdin, timeout=row.interrupt_s or HANG_S)
+        out, err = p.communicate(row.stdin, timeout=HANG_S)
     except subprocess.TimeoutExpired:
-        p.send_signal(signal.SIGTERM if row.interrupt_s else signal.SIGKILL)
-        out, err = p.communicate(timeout=HANG_S)
-        if not row.interrupt_s:
-            return 'HANGS', b'', b''
+        p.send_signal(signal.SIGKILL)
+        p.communicate(timeout=HANG_S)
+        return 'HANGS', b'', b''
     if row.keep:
         m = re.search(rb'\b[0-9a-f]{12,16}\b', out)
         side.kept[row.keep] = m.group(0).decode() if m else 'none'
