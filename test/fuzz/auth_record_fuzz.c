@@ -2,8 +2,8 @@
  *
  * deps: auth_dep
  *
- * Stored users and roles: what is taken is written again in a form that means the same, and that form
- * does not change any more.
+ * Stored users and roles: what is taken is written again in a form that means the same, and that
+ * form does not change any more.
  */
 #include <stdint.h>
 

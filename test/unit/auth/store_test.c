@@ -328,81 +328,83 @@ struct model {
     uint64_t revision;
 };
 
+static int model_user(struct model *m, bool is_add, size_t u)
+{
+    if (is_add ? m->has_user[u] : m->is_on && u == 0) {
+        return is_add ? ERR_RPC_USER_EXISTS : ERR_RPC_INVALID_AUTH_MGMT;
+    }
+    if (!is_add && !m->has_user[u]) {
+        return ERR_RPC_USER_NOT_FOUND;
+    }
+    m->has_user[u] = is_add;
+    memset(m->holds[u], 0, sizeof(m->holds[u]));
+    m->revision++;
+    return 0;
+}
+
+static int model_role(struct model *m, bool is_add, size_t r)
+{
+    if (is_add ? m->has_role[r] : m->is_on && r == 0) {
+        return is_add ? ERR_RPC_ROLE_EXISTS : ERR_RPC_INVALID_AUTH_MGMT;
+    }
+    if (!is_add && !m->has_role[r]) {
+        return ERR_RPC_ROLE_NOT_FOUND;
+    }
+    m->has_role[r] = is_add;
+    for (size_t u = 0; !is_add && u < NAMES; u++) {
+        m->holds[u][r] = false;
+    }
+    m->revision++;
+    return 0;
+}
+
+static int model_grant(struct model *m, size_t u, size_t r)
+{
+    if (!m->has_user[u]) {
+        return ERR_RPC_USER_NOT_FOUND;
+    }
+    if (r != 0 && !m->has_role[r]) {
+        return ERR_RPC_ROLE_NOT_FOUND;
+    }
+    m->revision += !m->holds[u][r];
+    m->holds[u][r] = true;
+    return 0;
+}
+
+static int model_revoke(struct model *m, size_t u, size_t r)
+{
+    if (m->is_on && u == 0 && r == 0) {
+        return ERR_RPC_INVALID_AUTH_MGMT;
+    }
+    if (!m->has_user[u] || !m->holds[u][r]) {
+        return m->has_user[u] ? ERR_RPC_ROLE_NOT_GRANTED : ERR_RPC_USER_NOT_FOUND;
+    }
+    m->holds[u][r] = false;
+    m->revision++;
+    return 0;
+}
+
+static int model_switch(struct model *m, bool is_on)
+{
+    if (is_on && !m->is_on && !m->holds[0][0]) {
+        return m->has_user[0] ? ERR_RPC_ROOT_ROLE_NOT_EXIST : ERR_RPC_ROOT_USER_NOT_EXIST;
+    }
+    m->revision += !is_on && m->is_on;
+    m->is_on = is_on;
+    return 0;
+}
+
 static int model_step(struct model *m, unsigned what, size_t u, size_t r)
 {
     switch (what) {
     case 0:
-        if (m->has_user[u]) {
-            return ERR_RPC_USER_EXISTS;
-        }
-        m->has_user[u] = true;
-        break;
-    case 1:
-        if (m->is_on && u == 0) {
-            return ERR_RPC_INVALID_AUTH_MGMT;
-        }
-        if (!m->has_user[u]) {
-            return ERR_RPC_USER_NOT_FOUND;
-        }
-        m->has_user[u] = false;
-        memset(m->holds[u], 0, sizeof(m->holds[u]));
-        break;
+    case 1: return model_user(m, what == 0, u);
     case 2:
-        if (m->has_role[r]) {
-            return ERR_RPC_ROLE_EXISTS;
-        }
-        m->has_role[r] = true;
-        break;
-    case 3:
-        if (m->is_on && r == 0) {
-            return ERR_RPC_INVALID_AUTH_MGMT;
-        }
-        if (!m->has_role[r]) {
-            return ERR_RPC_ROLE_NOT_FOUND;
-        }
-        m->has_role[r] = false;
-        for (size_t i = 0; i < NAMES; i++) {
-            m->holds[i][r] = false;
-        }
-        break;
-    case 4:
-        if (!m->has_user[u]) {
-            return ERR_RPC_USER_NOT_FOUND;
-        }
-        if (r != 0 && !m->has_role[r]) {
-            return ERR_RPC_ROLE_NOT_FOUND;
-        }
-        m->revision -= m->holds[u][r];
-        m->holds[u][r] = true;
-        break;
-    case 5:
-        if (m->is_on && u == 0 && r == 0) {
-            return ERR_RPC_INVALID_AUTH_MGMT;
-        }
-        if (!m->has_user[u]) {
-            return ERR_RPC_USER_NOT_FOUND;
-        }
-        if (!m->holds[u][r]) {
-            return ERR_RPC_ROLE_NOT_GRANTED;
-        }
-        m->holds[u][r] = false;
-        break;
-    case 6:
-        if (!m->is_on && !m->has_user[0]) {
-            return ERR_RPC_ROOT_USER_NOT_EXIST;
-        }
-        if (!m->is_on && !m->holds[0][0]) {
-            return ERR_RPC_ROOT_ROLE_NOT_EXIST;
-        }
-        m->is_on = true;
-        return 0;
-    default:
-        m->revision += m->is_on;
-        m->is_on = false;
-        return 0;
+    case 3: return model_role(m, what == 2, r);
+    case 4: return model_grant(m, u, r);
+    case 5: return model_revoke(m, u, r);
+    default: return model_switch(m, what == 6);
     }
-    m->revision++;
-    return 0;
 }
 
 static int store_step(struct fixture *f, unsigned what, size_t u, size_t r)
