@@ -4,7 +4,7 @@
  *
  * Thread      any (work lane: a check takes tens of milliseconds at the default cost).
  * Failure     A hash from a file or an entry is bytes from outside: what does not parse matches
- *             nothing.
+ *             nothing.  Passwords with a NUL character are the one thing that differs from Go.
  * See         client-api 2.6.2; test/unit/auth/password_test.c.
  */
 #ifndef AUTH_PASSWORD_H
@@ -27,11 +27,13 @@ enum {
 
 /* The hash's text, "$2a$" like Go's, no NUL.  salt: random, of the caller's env.  cost within MIN
  * and MAX (ensured).  ERR_RPC_PASSWORD_TOO_LONG (UNKNOWN "bcrypt: password length exceeds 72
- * bytes"). */
+ * bytes"), ERR_RPC_PASSWORD_NUL (Go hashes a NUL character, libcrypt ends there: refused rather
+ * than shortened in silence). */
 MUST_USE int auth_password_hash(struct slice password, unsigned cost,
                                 const uint8_t salt[AUTH_SALT_BYTES], char out[AUTH_HASH_LEN]);
 /* Whether password has this hash. Takes the cost the hash names: above AUTH_BCRYPT_COST_MAX it does
- * not match. */
+ * not match.  Of a password only the first AUTH_PASSWORD_MAX bytes count; one with a NUL in them
+ * matches nothing. */
 bool auth_password_verify(struct slice hash, struct slice password);
 
 #endif

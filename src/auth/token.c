@@ -1,58 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * auth/token: simple tokens: a table of chains by text, and a list in order of expiry.
+ * auth/token: see token.h.
  */
 #include "auth/token.h"
 
-#include "base/hash.h"
-#include "base/list.h"
+#include <inttypes.h>
 
-enum { BUCKETS_MIN = 64, TTL_S_DEFAULT = 300, INDEX_DIGITS_MAX = 20 };
+#include "auth/jwt.h"
+#include "auth/token_spec.h"
+#include "auth/token_table.h"
+#include "base/gotext.h"
 
-struct token {
-    struct list_node node; /* in order of expiry */
-    struct token *next;    /* in its chain */
-    struct slice text;
-    struct slice user;
-    uint64_t hash;
-    uint64_t end_ms;
-    uint8_t bytes[]; /* text, user */
-};
+enum { TTL_DEFAULT_S = 300, MS = 1000 };
 
 struct auth_tokens {
     enum auth_token_kind kind;
-    uint64_t ttl_ms;
-    uint64_t seed;
-    struct token **buckets;
-    size_t bucket_count; /* power of two */
-    size_t count;
-    struct list by_end;
     bool is_enabled;
+    uint64_t ttl_ms;          /* simple */
+    struct token_table known; /* simple: all there are; JWT: verified ones */
+    struct jwt *jwt;
+    struct jwt_claims claims; /* of the token that is looked at; keeps its memory */
 };
+
+/* ---- life ---- */
+
+/* A TTL that no monotonic clock will reach must not wrap. */
+static uint64_t ttl_ms_of(uint64_t ttl_s)
+{
+    static const uint64_t TTL_S_MAX = UINT32_MAX;
+    uint64_t s = ttl_s == 0 ? TTL_DEFAULT_S : ttl_s;
+    return (s < TTL_S_MAX ? s : TTL_S_MAX) * MS;
+}
 
 int auth_tokens_create(const struct auth_tokens_options *opts, struct buf *why,
                        struct auth_tokens **out)
 {
-    bool is_simple = strcmp(opts->spec, "simple") == 0;
-    if (!is_simple && opts->spec[0] != 0) {
-        buf_printf(why, "--auth-token \"%s\": auth: invalid auth options", opts->spec);
-        return ERR_INVALID;
+    enum auth_token_kind kind = AUTH_TOKEN_NONE;
+    struct jwt *jwt = NULL;
+    int err = token_spec_open(opts->spec, opts->disk, why, &kind, &jwt);
+    if (err != 0) {
+        return err;
     }
     struct auth_tokens *t = mem_zalloc(sizeof(*t));
-    t->kind = is_simple ? AUTH_TOKEN_SIMPLE : AUTH_TOKEN_NONE;
-    t->ttl_ms = (opts->ttl_s == 0 ? TTL_S_DEFAULT : opts->ttl_s) * 1000;
-    t->seed = opts->hash_seed;
-    t->bucket_count = BUCKETS_MIN;
-    t->buckets = mem_zalloc(t->bucket_count * sizeof(struct token *));
-    list_init(&t->by_end);
+    t->kind = kind;
+    t->jwt = jwt;
+    t->ttl_ms = ttl_ms_of(opts->ttl_s);
+    token_table_init(&t->known, kind == AUTH_TOKEN_JWT ? AUTH_JWT_KNOWN_MAX : AUTH_TOKENS_MAX,
+                     opts->hash_seed);
     *out = t;
     return 0;
 }
 
 void auth_tokens_destroy(struct auth_tokens *t)
 {
-    auth_tokens_disable(t);
-    mem_free(t->buckets);
+    if (t == NULL) {
+        return;
+    }
+    token_table_deinit(&t->known);
+    jwt_destroy(t->jwt);
+    buf_deinit(&t->claims.user);
     mem_free(t);
 }
 
@@ -60,86 +66,6 @@ enum auth_token_kind auth_tokens_kind(const struct auth_tokens *t)
 {
     return t->kind;
 }
-
-/* ---- the table ---- */
-
-static uint64_t hash_of(const struct auth_tokens *t, struct slice text)
-{
-    uint64_t h = fnv1a64(&t->seed, sizeof(t->seed)) ^ fnv1a64(text.data, text.len);
-    h *= UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ h >> 32;
-}
-
-static struct token **chain_of(const struct auth_tokens *t, uint64_t hash)
-{
-    return &t->buckets[(size_t)hash & (t->bucket_count - 1)];
-}
-
-static struct token *find(const struct auth_tokens *t, struct slice text)
-{
-    uint64_t hash = hash_of(t, text);
-    struct token *k = *chain_of(t, hash);
-    while (k != NULL && (k->hash != hash || !slice_equal(k->text, text))) {
-        k = k->next;
-    }
-    return k;
-}
-
-static void drop(struct auth_tokens *t, struct token *k)
-{
-    struct token **at = chain_of(t, k->hash);
-    while (*at != k) {
-        at = &(*at)->next;
-    }
-    *at = k->next;
-    list_remove(&k->node);
-    t->count--;
-    mem_free(k);
-}
-
-static struct token *first(const struct auth_tokens *t)
-{
-    struct list_node *n = list_first(&t->by_end);
-    return n == NULL ? NULL : LIST_ENTRY(n, struct token, node);
-}
-
-static void grow(struct auth_tokens *t)
-{
-    struct token **old = t->buckets;
-    size_t count = t->bucket_count;
-    t->bucket_count = count * 2;
-    t->buckets = mem_zalloc(t->bucket_count * sizeof(struct token *));
-    for (size_t i = 0; i < count; i++) {
-        for (struct token *k = old[i], *next; k != NULL; k = next) {
-            struct token **at = chain_of(t, k->hash);
-            next = k->next;
-            k->next = *at;
-            *at = k;
-        }
-    }
-    mem_free(old);
-}
-
-static void put(struct auth_tokens *t, struct slice text, struct slice user, uint64_t now_ms)
-{
-    struct token *k = mem_zalloc(sizeof(*k) + text.len + user.len);
-    memcpy(k->bytes, text.data, text.len);
-    memcpy(k->bytes + text.len, user.data, user.len);
-    k->text = slice_make(k->bytes, text.len);
-    k->user = slice_make(k->bytes + text.len, user.len);
-    k->hash = hash_of(t, text);
-    k->end_ms = now_ms + t->ttl_ms;
-    if (t->count >= t->bucket_count) {
-        grow(t);
-    }
-    struct token **at = chain_of(t, k->hash);
-    k->next = *at;
-    *at = k;
-    list_push_back(&t->by_end, &k->node);
-    t->count++;
-}
-
-/* ---- on, off ---- */
 
 void auth_tokens_enable(struct auth_tokens *t)
 {
@@ -149,24 +75,26 @@ void auth_tokens_enable(struct auth_tokens *t)
 void auth_tokens_disable(struct auth_tokens *t)
 {
     t->is_enabled = false;
-    for (struct token *k; (k = first(t)) != NULL;) {
-        drop(t, k);
-    }
+    token_table_clear(&t->known);
 }
 
 /* ---- a login ---- */
 
 void auth_tokens_prefix(struct auth_tokens *t, struct env_rand *rand, struct buf *out)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    const unsigned count = sizeof(letters) - 1;
-    const unsigned fair = 256 - 256 % count; /* bytes from here on would favour the first letters */
+    static const char LETTERS[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    enum { LETTER_COUNT = sizeof(LETTERS) - 1, FAIR_END = 256 / LETTER_COUNT * LETTER_COUNT };
+    if (t->kind != AUTH_TOKEN_SIMPLE) {
+        return;
+    }
     size_t end = out->len + AUTH_TOKEN_PREFIX_LEN;
-    while (t->kind == AUTH_TOKEN_SIMPLE && out->len < end) {
-        uint8_t byte;
-        rand->ops->fill(rand, &byte, 1);
-        if (byte < fair) {
-            buf_append_byte(out, (uint8_t)letters[byte % count]);
+    while (out->len < end) {
+        uint8_t bytes[2 * AUTH_TOKEN_PREFIX_LEN];
+        rand->ops->fill(rand, bytes, sizeof(bytes));
+        for (size_t i = 0; i < sizeof(bytes) && out->len < end; i++) {
+            if (bytes[i] < FAIR_END) { /* the rest would make some letters more likely */
+                buf_append_byte(out, (uint8_t)LETTERS[bytes[i] % LETTER_COUNT]);
+            }
         }
     }
 }
@@ -179,100 +107,145 @@ void auth_tokens_assign(struct auth_tokens *t, struct slice prefix, uint64_t ind
     }
     size_t start = out->len;
     buf_append_slice(out, prefix);
-    buf_printf(out, ".%llu", (unsigned long long)index);
-    struct slice text = slice_skip(buf_slice(out), start);
-    struct token *old = find(t, text);
-    if (old != NULL) {
-        drop(t, old);
-    }
-    if (t->is_enabled && text.len <= AUTH_TOKEN_BYTES_MAX) {
-        if (t->count >= AUTH_TOKENS_MAX) {
-            drop(t, first(t));
-        }
-        put(t, text, user, now_ms);
+    buf_printf(out, ".%" PRIu64, index);
+    if (t->is_enabled) {
+        struct slice text = slice_skip(buf_slice(out), start);
+        token_table_put(&t->known, text, user)->expiry_ms = now_ms + t->ttl_ms;
     }
 }
 
 int auth_tokens_sign(const struct auth_tokens *t, struct slice user, uint64_t revision,
                      int64_t wall_ms, struct buf *out)
 {
-    (void)t;
-    (void)user;
-    (void)revision;
-    (void)wall_ms;
-    (void)out;
-    return ERR_RPC_AUTH_FAILED; /* no kind that is here signs */
+    ensure(t->kind != AUTH_TOKEN_SIMPLE);
+    return t->kind == AUTH_TOKEN_JWT ? jwt_sign(t->jwt, user, revision, wall_ms, out)
+                                     : ERR_RPC_AUTH_FAILED;
 }
 
 /* ---- every request ---- */
 
 bool auth_tokens_index(const struct auth_tokens *t, struct slice token, uint64_t *out_index)
 {
-    size_t dot = 0;
-    uint64_t index = 0;
-    while (dot < token.len && token.data[dot] != '.') {
-        dot++;
-    }
-    size_t digits = token.len > dot ? token.len - dot - 1 : 0;
-    if (t->kind != AUTH_TOKEN_SIMPLE || digits == 0 || digits > INDEX_DIGITS_MAX) {
+    if (t->kind != AUTH_TOKEN_SIMPLE || token.len == 0) {
         return false;
     }
-    for (size_t i = dot + 1; i < token.len; i++) {
-        unsigned d = (unsigned)token.data[i] - '0';
-        if (d > 9 || index > (UINT64_MAX - d) / 10) {
-            return false;
-        }
-        index = index * 10 + d;
+    const uint8_t *dot = memchr(token.data, '.', token.len);
+    return dot != NULL && gotext_parse_uint(slice_skip(token, (size_t)(dot - token.data) + 1), 10,
+                                            64, out_index) == 0;
+}
+
+static int lookup_simple(struct auth_tokens *t, struct slice token, uint64_t revision,
+                         uint64_t now_ms, struct auth_identity *out)
+{
+    struct token_entry *e = token_table_find(&t->known, token);
+    if (e == NULL || e->expiry_ms < now_ms) {
+        return ERR_RPC_INVALID_AUTH_TOKEN;
     }
-    *out_index = index;
-    return true;
+    e->expiry_ms = now_ms + t->ttl_ms;
+    token_table_touch(&t->known, e);
+    *out = (struct auth_identity){e->user, revision};
+    return 0;
+}
+
+static uint64_t wall_of(struct auth_now now)
+{
+    return now.wall_ms < 0 ? 0 : (uint64_t)now.wall_ms;
+}
+
+static bool is_its_time(uint64_t start_ms, uint64_t expiry_ms, struct auth_now now)
+{
+    return start_ms <= wall_of(now) && wall_of(now) < expiry_ms;
+}
+
+/* Verifies and remembers; NULL when it is not good or it is not its time. */
+static struct token_entry *learn(struct auth_tokens *t, struct slice token, struct auth_now now)
+{
+    struct jwt_claims *c = &t->claims;
+    if (jwt_verify(t->jwt, token, c) != 0 || !is_its_time(c->start_ms, c->expiry_ms, now)) {
+        return NULL;
+    }
+    struct token_entry *e = token_table_put(&t->known, token, buf_slice(&c->user));
+    e->start_ms = c->start_ms;
+    e->expiry_ms = c->expiry_ms;
+    e->revision = c->revision;
+    return e;
+}
+
+static int lookup_jwt(struct auth_tokens *t, struct slice token, struct auth_now now,
+                      struct auth_identity *out)
+{
+    struct token_entry *e = token_table_find(&t->known, token);
+    if (e == NULL) {
+        e = learn(t, token, now);
+    } else {
+        token_table_touch(&t->known, e);
+    }
+    if (e == NULL || !is_its_time(e->start_ms, e->expiry_ms, now)) {
+        return ERR_RPC_INVALID_AUTH_TOKEN;
+    }
+    *out = (struct auth_identity){e->user, e->revision};
+    return 0;
 }
 
 int auth_tokens_lookup(struct auth_tokens *t, struct slice token, uint64_t revision,
                        struct auth_now now, struct auth_identity *out)
 {
-    struct token *k = find(t, token);
-    if (k == NULL || now.mono_ms > k->end_ms) {
+    if (token.len > AUTH_TOKEN_BYTES_MAX) {
         return ERR_RPC_INVALID_AUTH_TOKEN;
     }
-    k->end_ms = now.mono_ms + t->ttl_ms;
-    list_remove(&k->node);
-    list_push_back(&t->by_end, &k->node);
-    *out = (struct auth_identity){k->user, revision};
-    return 0;
+    switch (t->kind) {
+    case AUTH_TOKEN_SIMPLE: return lookup_simple(t, token, revision, now.mono_ms, out);
+    case AUTH_TOKEN_JWT: return lookup_jwt(t, token, now, out);
+    case AUTH_TOKEN_NONE: break;
+    }
+    return ERR_RPC_INVALID_AUTH_TOKEN;
 }
 
 /* ---- ends ---- */
 
 void auth_tokens_invalidate_user(struct auth_tokens *t, struct slice user)
 {
-    LIST_FOREACH (&t->by_end, n) {
-        struct token *k = LIST_ENTRY(n, struct token, node);
-        if (slice_equal(k->user, user)) {
-            drop(t, k);
+    if (t->kind != AUTH_TOKEN_SIMPLE) {
+        return;
+    }
+    LIST_FOREACH (&t->known.order, n) {
+        struct token_entry *e = LIST_ENTRY(n, struct token_entry, node);
+        if (slice_equal(e->user, user)) {
+            token_table_remove(&t->known, e);
         }
     }
 }
 
 void auth_tokens_tick(struct auth_tokens *t, struct auth_now now)
 {
-    for (struct token *k; (k = first(t)) != NULL && now.mono_ms > k->end_ms;) {
-        drop(t, k);
+    bool is_simple = t->kind == AUTH_TOKEN_SIMPLE;
+    uint64_t now_ms = is_simple ? now.mono_ms : wall_of(now);
+    LIST_FOREACH (&t->known.order, n) {
+        struct token_entry *e = LIST_ENTRY(n, struct token_entry, node);
+        if (e->expiry_ms < now_ms) {
+            token_table_remove(&t->known, e);
+        } else if (is_simple) {
+            break; /* the others were used later */
+        }
     }
 }
 
 size_t auth_tokens_count(const struct auth_tokens *t)
 {
-    return t->count;
+    return t->known.count;
 }
 
 void auth_tokens_check(const struct auth_tokens *t)
 {
-    size_t count = 0;
-    LIST_FOREACH (&t->by_end, n) {
-        const struct token *k = LIST_ENTRY(n, struct token, node);
-        ensure(find(t, k->text) == k);
-        count++;
+    token_table_check(&t->known);
+    ensure(t->kind != AUTH_TOKEN_SIMPLE || t->is_enabled || t->known.count == 0);
+    ensure(t->kind != AUTH_TOKEN_NONE || t->known.count == 0);
+    uint64_t last = 0;
+    if (t->kind == AUTH_TOKEN_SIMPLE) {
+        LIST_FOREACH (&t->known.order, n) {
+            const struct token_entry *e = LIST_ENTRY(n, struct token_entry, node);
+            ensure(e->expiry_ms >= last);
+            last = e->expiry_ms;
+        }
     }
-    ensure(count == t->count && (t->is_enabled || count == 0));
 }
