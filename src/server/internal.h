@@ -51,6 +51,7 @@ struct server_client_cache {
 struct server {
     struct server_config config;
     struct env *env;
+    struct auth_tokens *tokens;
     struct driver *driver;
     struct service *service;
     struct gateway *gateway;

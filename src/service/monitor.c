@@ -313,6 +313,7 @@ void service_start(struct service *s)
     arm(m, MONITOR_PERIODIC);
     arm(m, MONITOR_COMPACT);
     compactor_start(s);
+    logins_start(s);
 }
 
 void service_stop(struct service *s)
@@ -331,6 +332,8 @@ void service_stop(struct service *s)
     promotions_stop(s);
     lease_asks_stop(s);
     leader_wishes_stop(s);
+    holds_stop(s);
+    logins_stop(s);
     watches_stop(s);
     sessions_stop(s);
     compactor_stop(s);

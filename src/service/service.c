@@ -12,6 +12,8 @@ struct service *service_create(const struct service_options *opts)
     list_init(&s->promotions);
     list_init(&s->lease_asks);
     list_init(&s->health_watches);
+    logins_create(s);
+    holds_create(s);
     monitor_create(s);
     leader_wishes_init(s);
     watches_create(s);
@@ -23,6 +25,7 @@ struct service *service_create(const struct service_options *opts)
 static void call_free(struct service_call *sc)
 {
     buf_deinit(&sc->response);
+    buf_deinit(&sc->credentials);
     strs_deinit(&sc->urls);
     if (sc->has_arena) {
         arena_deinit(&sc->arena);
@@ -36,6 +39,8 @@ void service_destroy(struct service *s)
     sessions_destroy(s);
     watches_destroy(s);
     monitor_destroy(s);
+    logins_destroy(s);
+    holds_destroy(s);
     while (s->free != NULL) {
         struct service_call *sc = s->free;
         s->free = sc->next_free;
@@ -53,6 +58,7 @@ void service_register(struct service *s, struct grpc_server *server)
     election_register(s, server);
     maintenance_register(s, server);
     cluster_register(s, server);
+    auth_register(s, server);
     upgrade_register(s, server);
     health_register(s, server);
 }
@@ -119,6 +125,9 @@ void service_call_end(struct service_call *sc)
     if (sc->response.cap > SERVICE_BUF_KEEP_BYTES) {
         buf_deinit(&sc->response);
     }
+    if (sc->credentials.cap > SERVICE_BUF_KEEP_BYTES) {
+        buf_deinit(&sc->credentials);
+    }
     sc->next_free = s->free;
     s->free = sc;
     s->free_count++;
@@ -140,6 +149,7 @@ void service_on_cancel(struct grpc_call *call, int err)
 {
     (void)err;
     struct service_call *sc = *(struct service_call **)grpc_call_user(call);
+    service_unhold(call);
     if (sc != NULL) {
         sc->call = NULL;
         driver_cancel(sc->service->driver, &sc->req);

@@ -85,6 +85,7 @@ void session_on_cancel(struct grpc_call *call, int err)
 {
     struct session *x = *slot_of(call);
     (void)err;
+    service_unhold(call);
     if (x == NULL) {
         return;
     }
@@ -170,8 +171,26 @@ static void op_refused(struct session *x, int err)
     on_op_reply(sc);
 }
 
+/* Whose name the entry carries; the copy is the operation's. */
+static int in_callers_name(struct session *x, struct service_call *sc)
+{
+    struct auth_who who;
+    int err = service_identify(x->call, &who);
+    if (err == 0 && who.user.len > 0) {
+        const char *name = arena_strndup(&sc->arena, who.user.data, who.user.len);
+        sc->req.username = slice_make(name, who.user.len);
+        sc->req.auth_revision = who.revision;
+    }
+    return err;
+}
+
 static void op_propose(struct session *x, uint32_t which, struct slice body, uint64_t cost)
 {
+    int err = in_callers_name(x, x->op);
+    if (err != 0) {
+        op_refused(x, err);
+        return;
+    }
     x->op->req.which = which;
     x->op->req.body = body;
     x->op->req.quota_cost = cost;
@@ -231,7 +250,7 @@ void session_txn(struct session *x, struct session_txn *t)
     } else if (mvcc_txn_is_read_only(&t->req)) {
         x->op->req.kind = CORE_TXN_READ;
         x->op->req.txn = &t->req;
-        service_call_submit(x->op);
+        service_call_ask(x->op);
     } else {
         struct buf body = BUF_INIT;
         wire_txn_req_encode(&body, &t->req);
@@ -245,8 +264,13 @@ bool session_grant(struct session *x)
     if (x->lease != 0) {
         return false;
     }
-    struct buf body = BUF_INIT;
     op_begin(x);
+    int err = service_permit(x->call, SERVICE_KNOWN);
+    if (err != 0) {
+        op_refused(x, err);
+        return true;
+    }
+    struct buf body = BUF_INIT;
     x->lease = service_lease_id(x->service);
     wire_append_u64(&body, 1, SESSION_TTL_S);
     wire_append_u64(&body, 2, (uint64_t)x->lease);
@@ -323,7 +347,9 @@ struct wire_op session_op_last(struct session *x, int64_t rev_max)
 /* Its reply finds nobody (service.c), and that is all. */
 struct service_call *session_release_begin(struct session *x)
 {
-    return call_with_arena(x, NULL);
+    struct service_call *sc = call_with_arena(x, NULL);
+    (void)!in_callers_name(x, sc); /* who may not write will be told so by nobody */
+    return sc;
 }
 
 static void release_submit(struct service_call *sc, uint32_t which, const struct buf *body)

@@ -42,7 +42,9 @@ static void answer(struct grpc_call *call)
 static void status_on_message(struct grpc_call *call, struct slice msg)
 {
     (void)msg;
-    answer(call);
+    if (service_permitted(call, SERVICE_KNOWN)) {
+        answer(call);
+    }
 }
 
 static void raise_reply(struct service_call *sc)
@@ -83,6 +85,9 @@ static void raise_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
+    if (!service_permitted(call, SERVICE_ROOT)) {
+        return;
+    }
     err = raise_check(s, to);
     if (err < 0) {
         service_refuse(call, err);
@@ -97,11 +102,13 @@ static const struct grpc_method upgrade_methods[] = {
     {.service = UPGRADE_SERVICE,
      .name = "Status",
      .kind = GRPC_KIND_UNARY,
+     .on_start = service_on_start,
      .on_message = status_on_message,
      .on_cancel = service_on_cancel},
     {.service = UPGRADE_SERVICE,
      .name = "Raise",
      .kind = GRPC_KIND_UNARY,
+     .on_start = service_on_start,
      .on_message = raise_on_message,
      .on_cancel = service_on_cancel},
 };
