@@ -8,6 +8,7 @@
  */
 #include "auth/password.h"
 
+#include <assert.h>
 #include <crypt.h>
 #include <openssl/crypto.h>
 #include <string.h>
