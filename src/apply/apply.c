@@ -78,21 +78,6 @@ int apply_begin(struct apply *a, struct slice data, uint64_t *out_id)
     return err;
 }
 
-bool apply_can(struct slice data)
-{
-    struct wire_v2_request v2;
-    struct wire_internal req;
-    if (wire_v2_request_decode(data, &v2)) {
-        return true;
-    }
-    if (wire_internal_decode(data, &req) != 0) {
-        return false;
-    }
-    bool is_auth = req.which >= WIRE_INTERNAL_AUTH_ENABLE &&
-                   req.which <= WIRE_INTERNAL_AUTH_ROLE_REVOKE_PERMISSION;
-    return !is_auth;
-}
-
 /* ---- gates ---- */
 
 static bool is_store_request(uint32_t which)
@@ -125,9 +110,16 @@ static int alarm_gate(const struct apply *a)
     return 0;
 }
 
+/* All that refuses an entry as a whole. */
+static int gates(struct apply *a)
+{
+    int err = alarm_gate(a);
+    return err != 0 ? err : apply_permit_entry(a);
+}
+
 int apply_prefetch(struct apply *a, bool has_waiter, struct mvcc_values *v)
 {
-    if (a->is_v2 || alarm_gate(a) != 0) {
+    if (a->is_v2 || gates(a) != 0) {
         return 0;
     }
     switch (a->req.which) {
@@ -149,9 +141,12 @@ static int run_compaction(struct apply *a, struct apply_result *out)
     return err;
 }
 
-static int run_store(struct apply *a, struct mvcc_values *v, uint64_t now_ms, struct buf *body,
-                     struct apply_result *out)
+static int run_store(struct apply *a, struct mvcc_values *v, const struct apply_now *now,
+                     struct buf *body, struct apply_result *out)
 {
+    if (apply_is_auth_request(a->req.which)) {
+        return apply_auth_request(a, now, body);
+    }
     switch (a->req.which) {
     case WIRE_INTERNAL_PUT: return mvcc_apply_put(a->o.store, &a->put, v, body);
     case WIRE_INTERNAL_DELETE_RANGE: return mvcc_apply_delete(a->o.store, &a->del, v, body);
@@ -159,7 +154,7 @@ static int run_store(struct apply *a, struct mvcc_values *v, uint64_t now_ms, st
     case WIRE_INTERNAL_COMPACTION: return run_compaction(a, out);
     case WIRE_INTERNAL_LEASE_GRANT:
     case WIRE_INTERNAL_LEASE_REVOKE:
-    case WIRE_INTERNAL_LEASE_CHECKPOINT: return apply_lease_request(a, now_ms, body);
+    case WIRE_INTERNAL_LEASE_CHECKPOINT: return apply_lease_request(a, now->now_ms, body);
     case WIRE_INTERNAL_ALARM: return apply_alarm_request(a, body);
     case WIRE_INTERNAL_CLUSTER_VERSION_SET:
     case WIRE_INTERNAL_MEMBER_ATTR_SET:
@@ -170,16 +165,16 @@ static int run_store(struct apply *a, struct mvcc_values *v, uint64_t now_ms, st
     }
 }
 
-int apply_run(struct apply *a, struct mvcc_values *v, uint64_t now_ms, uint64_t db_bytes,
-              struct buf *body, struct apply_result *out)
+int apply_run(struct apply *a, struct mvcc_values *v, const struct apply_now *now, struct buf *body,
+              struct apply_result *out)
 {
     *out = (struct apply_result){0};
     if (a->is_v2) {
         return apply_v2_request(a, out);
     }
-    int err = alarm_gate(a);
+    int err = gates(a);
     if (err == 0) {
-        err = run_store(a, v, now_ms, body, out);
+        err = run_store(a, v, now, body, out);
     }
     if (err != 0 && !err_is_rpc(err)) {
         return err;
@@ -189,7 +184,7 @@ int apply_run(struct apply *a, struct mvcc_values *v, uint64_t now_ms, uint64_t 
     }
     uint64_t cost = request_cost(a);
     if (err == 0 && cost > 0 && a->o.quota_bytes > 0 &&
-        db_bytes + cost >= (uint64_t)a->o.quota_bytes) {
+        now->db_bytes + cost >= (uint64_t)a->o.quota_bytes) {
         err = ERR_RPC_NO_SPACE;
         out->is_over_quota = true;
     }

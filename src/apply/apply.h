@@ -4,7 +4,7 @@
  *
  * Problem     Every member must reach the same state from the same entries, whatever its own load,
  *             time or number of waiting clients.
- * Design      A chain as in etcd, outermost gate first: CORRUPT alarm, NOSPACE alarm, (auth),
+ * Design      A chain as in etcd, outermost gate first: CORRUPT alarm, NOSPACE alarm, auth,
  * quota, store.  One entry at a time: begin decodes, prefetch collects the values that it needs
  *             (ERR_COLD: read them on a work thread, then call it again), run has all the effects.
  *             quota is the one gate that only changes the answer: the write is done all the same,
@@ -17,6 +17,7 @@
 #ifndef APPLY_APPLY_H
 #define APPLY_APPLY_H
 
+#include "auth/auth.h"
 #include "lease/lessor.h"
 #include "member/member.h"
 #include "mvcc/mvcc.h"
@@ -33,6 +34,7 @@ struct apply_options {
     struct backend *backend;
     struct mvcc_store *store;
     struct lessor *lessor;
+    struct auth_store *auth;
     struct membership *members;
     uint64_t member_id;
     enum level level;
@@ -70,12 +72,24 @@ struct apply_result {
  * this; the member must stop. */
 MUST_USE int apply_begin(struct apply *a, struct slice data, uint64_t *out_id);
 MUST_USE int apply_prefetch(struct apply *a, bool has_waiter, struct mvcc_values *v);
-/* body NULL: nobody waits. db_bytes: the file's size now, for the quota. */
-MUST_USE int apply_run(struct apply *a, struct mvcc_values *v, uint64_t now_ms, uint64_t db_bytes,
+
+/* Where an entry is applied. */
+struct apply_now {
+    uint64_t index;    /* of the entry */
+    uint64_t now_ms;   /* for the ends of leases and tokens: this member's own */
+    uint64_t db_bytes; /* the file's size now, for the quota */
+};
+/* body NULL: nobody waits. */
+MUST_USE int apply_run(struct apply *a, struct mvcc_values *v, const struct apply_now *now,
                        struct buf *body, struct apply_result *out);
 
-/* True when this release can apply the request inside an entry: auth changes cannot be yet. */
-bool apply_can(struct slice data);
+/* ---- may he?  The same checks for who reads here and for entries (client-api 2.6.4) ---- */
+
+MUST_USE int apply_permit_txn(struct apply *a, const struct auth_who *who,
+                              const struct wire_txn_req *txn);
+/* Every key of the lease: to write it, to read it. An unknown lease has none. */
+MUST_USE int apply_permit_lease(struct apply *a, const struct auth_who *who, int64_t id);
+MUST_USE int apply_permit_lease_read(struct apply *a, const struct auth_who *who, int64_t id);
 
 /* ---- state ---- */
 

@@ -32,6 +32,13 @@ int apply_alarm_request(struct apply *a, struct buf *body);
 /* cluster.c: what the log says about the cluster itself. */
 int apply_cluster_request(struct apply *a, struct apply_result *out);
 int apply_v2_request(struct apply *a, struct apply_result *out);
+/* auth.c */
+bool apply_is_auth_request(uint32_t which);
+/* In whose name the entry was proposed. */
+struct auth_who apply_who(const struct apply *a);
+int apply_auth_request(struct apply *a, const struct apply_now *now, struct buf *body);
+/* permit.c: 0, or why the entry being applied is refused. */
+int apply_permit_entry(struct apply *a);
 /* lease.c */
 int apply_lease_request(struct apply *a, uint64_t now_ms, struct buf *body);
 

@@ -111,7 +111,9 @@ static int apply_normal(struct core *c, const struct raft_entry *e)
     }
     struct apply_result res;
     if (err == 0) {
-        err = apply_run(c->apply, c->values, c->now_ms, backend_size_bytes(c->backend), body, &res);
+        const struct apply_now now = {
+            .index = e->index, .now_ms = c->now_ms, .db_bytes = backend_size_bytes(c->backend)};
+        err = apply_run(c->apply, c->values, &now, body, &res);
     }
     mvcc_values_clear(c->values);
     if (err != 0) {

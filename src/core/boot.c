@@ -201,23 +201,6 @@ static int read_wal(struct boot *b)
     return 0;
 }
 
-/* ---- what this release does not serve yet ---- */
-
-static int check_supported(struct boot *b)
-{
-    for (size_t i = 0; i < b->contents.count; i++) {
-        const struct raft_entry *e = &b->contents.entries[i];
-        if (e->index > schema_of(b)->consistent_index && e->type == RAFT_ENTRY_NORMAL &&
-            e->data.len > 0 && !apply_can(e->data)) {
-            return refuse(b, ERR_UNSUPPORTED,
-                          "entry %llu of the WAL changes authentication and is not in the database "
-                          "yet; start etcd once on this directory, then stop it",
-                          (unsigned long long)e->index);
-        }
-    }
-    return 0;
-}
-
 /* ---- level ---- */
 
 /* The v2 store in the newest `.snap`: false without one; else out->membership is the caller's. */
@@ -378,6 +361,7 @@ static int make_core(struct boot *b)
         .backend = d->epoch->backend,
         .store = d->epoch->store,
         .lessor = d->epoch->lessor,
+        .auth = d->epoch->auth,
         .members = &d->epoch->members,
         .schema = schema_of(b),
         .raft = &rb,
@@ -573,9 +557,6 @@ static int open_existing(struct boot *b)
     }
     if (err == 0) {
         drop_stale_tail(b);
-        err = check_supported(b);
-    }
-    if (err == 0) {
         err = find_level(b);
     }
     if (err == 0) {

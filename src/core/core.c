@@ -94,6 +94,7 @@ void core_apply_make(struct core *c, const struct schema_boot *s)
         .backend = c->backend,
         .store = c->store,
         .lessor = c->lessor,
+        .auth = c->auth,
         .members = c->members,
         .member_id = c->config.member_id,
         .level = c->config.level,
@@ -108,10 +109,7 @@ void core_apply_make(struct core *c, const struct schema_boot *s)
     if (s->has_downgrade) {
         apply_downgrade_load(c->apply, &s->downgrade);
     }
-    if (s->auth_revision == 0) {
-        /* etcd's members have it in their files from the start, also without authentication. */
-        schema_put_auth_revision(c->backend, SCHEMA_AUTH_REVISION_FIRST);
-    }
+    auth_store_begin(c->auth);
 }
 
 int core_create(const struct core_config *config, const struct core_boot *boot, struct core **out)
@@ -122,6 +120,7 @@ int core_create(const struct core_config *config, const struct core_boot *boot, 
     c->backend = boot->backend;
     c->store = boot->store;
     c->lessor = boot->lessor;
+    c->auth = boot->auth;
     c->members = boot->members;
     c->values = mvcc_values_create(c->store);
     c->conf = boot->raft->conf;
@@ -629,6 +628,11 @@ struct backend *core_backend(struct core *c)
 struct lessor *core_lessor(struct core *c)
 {
     return c->lessor;
+}
+
+struct auth_store *core_auth(struct core *c)
+{
+    return c->auth;
 }
 
 struct semver core_cluster_version(const struct core *c)

@@ -28,6 +28,7 @@
 #ifndef CORE_CORE_H
 #define CORE_CORE_H
 
+#include "auth/auth.h"
 #include "base/list.h"
 #include "member/member.h"
 #include "mvcc/hash.h"
@@ -73,6 +74,7 @@ struct core_boot {
     struct backend *backend;
     struct mvcc_store *store;
     struct lessor *lessor;
+    struct auth_store *auth;
     struct membership *members; /* stays the driver's; changed by the core only */
     const struct schema_boot *schema;
     const struct raft_boot *raft;
@@ -128,6 +130,11 @@ struct core_request {
     bool is_serializable; /* RANGE, TXN_READ: no ReadIndex round */
     const struct wire_range_req *range;
     const struct wire_txn_req *txn;
+    struct slice username;  /* PROPOSE: in whose name, into the entry; copied by core_step */
+    uint64_t auth_revision; /* the same; of a read: out, under which it was permitted */
+    /* RANGE, TXN_READ, LEASE_RENEW: who asks, and must have the keys; BARRIER: must be somebody.
+     * Looked at when the point is reached.  NULL: the member itself. */
+    const struct auth_caller *caller;
     int64_t rev;                  /* HASH_KV */
     enum core_member_op op;       /* CONF_CHANGE */
     uint64_t member_id;           /* CONF_CHANGE, TRANSFER_LEADER; out of an add: its id */
@@ -377,6 +384,7 @@ struct apply *core_apply(struct core *c);
 struct mvcc_store *core_store(struct core *c);
 struct backend *core_backend(struct core *c);
 struct lessor *core_lessor(struct core *c);
+struct auth_store *core_auth(struct core *c);
 /* none while not decided, or (storage) below 3.6. */
 struct semver core_cluster_version(const struct core *c);
 struct semver core_storage_version(const struct core *c);

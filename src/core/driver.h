@@ -52,6 +52,7 @@ struct driver_config {
      * id of its header (peer-protocol 6.2).  For driver_open only. */
     const struct membership *existing;
     uint64_t existing_cluster_id;
+    struct auth_tokens *tokens;          /* outlives the driver; NULL: nobody can log in */
     const struct url_resolver *resolver; /* NULL: URLs are compared as text */
     bool is_join;                        /* --initial-cluster-state existing */
     enum level new_level;                /* of a new directory; 0 = the newest */

@@ -91,12 +91,6 @@ static int load_schema(struct epoch *e, char *text)
         return refuse(text, err, "the database has a damaged bucket %s: %s", e->schema.what,
                       err_text(err));
     }
-    if (e->schema.auth_enabled) {
-        return refuse(
-            text, ERR_UNSUPPORTED,
-            "authentication is enabled in this data directory, and this release does not "
-            "serve it yet; disable it with etcd (`etcdctl auth disable`) or keep etcd on it");
-    }
     err = membership_load(&e->members, &e->schema);
     return err == 0 ? 0 : refuse(text, err, "the database has a damaged members bucket");
 }
@@ -120,6 +114,18 @@ static int load_leases(struct epoch *e)
     }
     buf_deinit(&row);
     return err;
+}
+
+static int load_auth(struct epoch *e, struct driver *d, char *text)
+{
+    const char *bucket = "";
+    struct backend_view *v = backend_view_pin(e->backend);
+    e->auth = auth_store_create(e->backend, d->config.tokens);
+    int err = auth_store_load(e->auth, backend_view_tx(v), &bucket);
+    backend_view_unpin(v);
+    return err == 0 ? 0
+                    : refuse(text, err, "the database has a damaged bucket %s: %s", bucket,
+                             err_text(err));
 }
 
 int epoch_load(struct epoch *e, struct driver *d, uint64_t seed, char *text)
@@ -147,7 +153,8 @@ int epoch_load(struct epoch *e, struct driver *d, uint64_t seed, char *text)
         err = mvcc_restore_tx(e->store, backend_view_tx(v));
         backend_view_unpin(v);
     }
-    return err == 0 ? 0 : refuse(text, err, "the database has a damaged record: %s", err_text(err));
+    return err == 0 ? load_auth(e, d, text)
+                    : refuse(text, err, "the database has a damaged record: %s", err_text(err));
 }
 
 void epoch_schema_drop(struct epoch *e)
@@ -169,6 +176,9 @@ void epoch_close(struct epoch *e)
     epoch_schema_drop(e);
     if (e->store != NULL) {
         mvcc_destroy(e->store);
+    }
+    if (e->auth != NULL) {
+        auth_store_destroy(e->auth);
     }
     if (e->lessor != NULL) {
         lessor_destroy(e->lessor);

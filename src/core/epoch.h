@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * core/epoch: one database file, opened, and all that is built from it: schema, members, leases,
- * keys.  Private to core.
+ * users and roles, keys.  Private to core.
  *
  * Problem     A received snapshot replaces the file while plans and views of the old one are open,
  *             and building the new one takes too long for the main loop.
@@ -14,6 +14,7 @@
 #ifndef CORE_EPOCH_H
 #define CORE_EPOCH_H
 
+#include "auth/auth.h"
 #include "lease/lessor.h"
 #include "member/member.h"
 #include "mvcc/mvcc.h"
@@ -28,6 +29,7 @@ struct epoch {
     bool has_schema;
     struct membership members;
     struct lessor *lessor;
+    struct auth_store *auth;
     struct mvcc_store *store;
 };
 
@@ -35,7 +37,7 @@ void epoch_init(struct epoch *e);
 /* The file, its schema and members.  text: DRIVER_TEXT_BYTES, filled on failure; close after a
  * failure too. */
 MUST_USE int epoch_open(struct epoch *e, struct driver *d, char *text);
-/* Leases and keys.  seed: lessor_options.hash_seed. */
+/* Leases, users and roles, keys.  seed: lessor_options.hash_seed. */
 MUST_USE int epoch_load(struct epoch *e, struct driver *d, uint64_t seed, char *text);
 void epoch_schema_drop(struct epoch *e);
 /* True while plans, views or hashes of it are open. */

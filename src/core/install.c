@@ -98,6 +98,7 @@ static void take_over(struct core *c, const struct core_boot *boot)
     c->backend = boot->backend;
     c->store = boot->store;
     c->lessor = boot->lessor;
+    c->auth = boot->auth;
     c->leases_changed = true;
     c->members = boot->members;
     c->values = mvcc_values_create(c->store);

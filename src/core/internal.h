@@ -88,6 +88,7 @@ struct core {
     struct backend *backend;
     struct mvcc_store *store;
     struct lessor *lessor;
+    struct auth_store *auth;
     struct membership *members;
     struct apply *apply;
     uint64_t now_ms;
@@ -334,6 +335,9 @@ bool core_is_handing_over(struct core *c);
 /* To whoever has most of the log, if anybody. */
 void core_hand_over_for(struct core *c, const char *why);
 void core_hang_check(struct core *c);
+
+/* read.c: 0, or why whoever asks may not. Sets r->auth_revision. */
+int core_permit(struct core *c, struct core_request *r);
 
 /* lease.c */
 void core_leases_tick(struct core *c);

@@ -510,6 +510,7 @@ static void install_done(struct env_job *job)
         .backend = e->backend,
         .store = e->store,
         .lessor = e->lessor,
+        .auth = e->auth,
         .members = &e->members,
         .schema = &e->schema,
     };
@@ -557,6 +558,15 @@ void driver_epochs_sweep(struct driver *d)
     }
 }
 
+static int check_auth(struct bolt_tx *tx)
+{
+    struct auth_store *auth = auth_store_create(NULL, NULL);
+    const char *bucket;
+    int err = auth_store_load(auth, tx, &bucket);
+    auth_store_destroy(auth);
+    return err;
+}
+
 int driver_snapshot_check(struct env_disk *disk, const char *path, raft_index index)
 {
     struct bolt_options o = {.disk = disk, .path = path, .read_only = true};
@@ -572,11 +582,14 @@ int driver_snapshot_check(struct env_disk *disk, const char *path, raft_index in
     if (err == 0) {
         membership_init(&ms);
         err = schema_boot_load(tx, &schema);
-        if (err == 0 && (schema.consistent_index != index || schema.auth_enabled)) {
-            err = schema.auth_enabled ? ERR_UNSUPPORTED : ERR_MISMATCH;
+        if (err == 0 && schema.consistent_index != index) {
+            err = ERR_MISMATCH;
         }
         if (err == 0) {
             err = membership_load(&ms, &schema);
+        }
+        if (err == 0) {
+            err = check_auth(tx);
         }
         membership_deinit(&ms);
         schema_boot_deinit(&schema);

@@ -95,7 +95,11 @@ void core_propose_made(struct core *c, struct core_request *r)
 void core_propose(struct core *c, struct core_request *r)
 {
     r->id = core_new_id(c);
-    const struct wire_internal req = {.id = r->id, .which = r->which, .body = r->body};
+    const struct wire_internal req = {.id = r->id,
+                                      .username = r->username,
+                                      .auth_revision = r->auth_revision,
+                                      .which = r->which,
+                                      .body = r->body};
     size_t bytes = wire_internal_size(&req);
     int err = admit(c, r, bytes);
     if (err == 0) {
@@ -220,6 +224,10 @@ void core_propose_internal(struct core *c, uint32_t which, struct slice body)
     r->which = which;
     r->body = slice_make(r + 1, body.len);
     r->is_internal = true;
+    if (which == WIRE_INTERNAL_LEASE_REVOKE && auth_is_enabled(c->auth)) {
+        r->username = SLICE_LIT(AUTH_ROOT); /* an expired lease goes whoever has its keys */
+        r->auth_revision = auth_revision(c->auth);
+    }
     r->deadline_ms = c->now_ms + core_request_timeout_ms(c);
     c->request_count++;
     core_propose(c, r);

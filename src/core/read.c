@@ -138,6 +138,43 @@ static struct mvcc_values *values_of(struct core *c, struct core_request *r)
     return r->values;
 }
 
+int core_permit(struct core *c, struct core_request *r)
+{
+    struct auth_who who;
+    if (r->caller == NULL) {
+        return 0;
+    }
+    int err = auth_identify(c->auth, r->caller, c->now_ms, &who);
+    if (err != 0) {
+        return err;
+    }
+    r->auth_revision = who.revision;
+    switch (r->kind) {
+    case CORE_RANGE: return auth_check_read(c->auth, &who, r->range->key, r->range->range_end);
+    case CORE_TXN_READ: return apply_permit_txn(c->apply, &who, r->txn);
+    case CORE_LEASE_RENEW:
+        err = auth_check_known(c->auth, &who);
+        return err != 0 ? err : apply_permit_lease(c->apply, &who, r->lease_id);
+    case CORE_PROPOSE:
+    case CORE_BARRIER:
+    case CORE_HASH:
+    case CORE_HASH_KV:
+    case CORE_VIEW:
+    case CORE_DEFRAG:
+    case CORE_CATCH_UP:
+    case CORE_CONF_CHANGE:
+    case CORE_TRANSFER_LEADER:
+    case CORE_RAISE_LEVEL: return auth_check_known(c->auth, &who);
+    }
+    return 0;
+}
+
+/* Users or roles were changed while it was read: whether that was permitted nobody can tell. */
+static bool is_permit_old(const struct core *c, const struct core_request *r)
+{
+    return r->auth_revision != 0 && r->auth_revision != auth_revision(c->auth);
+}
+
 /* 0 done, ERR_AGAIN more to do in a later take, ERR_COLD a job reads, else the answer. */
 static int range_go_on(struct core *c, struct core_request *r)
 {
@@ -170,6 +207,10 @@ static int txn_go_on(struct core *c, struct core_request *r)
     if (err == 0) {
         err = mvcc_apply_txn(c->store, r->txn, v, r->response, &r->header_rev);
     }
+    if (err == 0 && is_permit_old(c, r)) {
+        buf_clear(r->response);
+        err = ERR_RPC_AUTH_OLD_REVISION;
+    }
     return err;
 }
 
@@ -180,6 +221,10 @@ static void read_go_on(struct core *c, struct core_request *r)
     switch (r->kind) {
     case CORE_RANGE:
         err = range_go_on(c, r);
+        if (err == 0 && is_permit_old(c, r)) {
+            mvcc_plan_end(r->plan);
+            err = ERR_RPC_AUTH_OLD_REVISION;
+        }
         r->header_rev = err == 0 ? r->plan->header_rev : mvcc_rev(c->store);
         break;
     case CORE_TXN_READ: err = txn_go_on(c, r); break;
@@ -216,13 +261,14 @@ static void read_start(struct core *c, struct core_request *r)
     }
     r->stage = CORE_STAGE_BUILD;
     r->epoch = c->epoch;
-    if (r->kind == CORE_RANGE) {
-        int err = mvcc_plan_begin(c->store, r->range, r->plan);
-        if (err != 0) {
-            r->header_rev = mvcc_rev(c->store);
-            core_reply(c, r, err);
-            return;
-        }
+    int err = core_permit(c, r);
+    if (err == 0 && r->kind == CORE_RANGE) {
+        err = mvcc_plan_begin(c->store, r->range, r->plan);
+    }
+    if (err != 0) {
+        r->header_rev = mvcc_rev(c->store);
+        core_reply(c, r, err);
+        return;
     }
     read_go_on(c, r);
 }

@@ -7,6 +7,11 @@
 
 typedef int (*on_pair_fn)(struct schema_boot *b, struct slice key, struct slice value);
 
+struct walk {
+    struct schema_boot *boot;
+    on_pair_fn fn;
+};
+
 /* ---- growth: arrays double in the arena; what is left behind goes with it ---- */
 
 static void *grown(struct arena *a, const void *old, size_t count, size_t item)
@@ -38,11 +43,11 @@ static bool needs_room(size_t count)
 
 /* ---- buckets ---- */
 
-static int walk(struct bolt_tx *tx, enum schema_bucket bucket, struct schema_boot *b, on_pair_fn fn)
+int schema_bucket_walk(struct bolt_tx *tx, enum schema_bucket bucket,
+                       int (*each)(void *arg, struct slice key, struct slice value), void *arg)
 {
     struct bolt_bucket *bb;
-    b->what = SCHEMA_BUCKET_NAMES[bucket];
-    int err = bolt_bucket_open(tx, NULL, 0, slice_cstr(b->what), &bb);
+    int err = bolt_bucket_open(tx, NULL, 0, slice_cstr(SCHEMA_BUCKET_NAMES[bucket]), &bb);
     if (err == ERR_NOT_FOUND) {
         return 0;
     }
@@ -53,7 +58,7 @@ static int walk(struct bolt_tx *tx, enum schema_bucket bucket, struct schema_boo
     struct bolt_item item;
     bolt_cursor_init(&c, tx, bb, BOLT_READ_SCAN);
     for (err = bolt_cursor_first(&c, &item); err == 0; err = bolt_cursor_next(&c, &item)) {
-        err = item.is_bucket ? 0 : fn(b, item.key, item.value);
+        err = item.is_bucket ? 0 : each(arg, item.key, item.value);
         if (err != 0) {
             break;
         }
@@ -167,16 +172,19 @@ static int on_cluster(struct schema_boot *b, struct slice key, struct slice valu
     return 0;
 }
 
-static int on_auth(struct schema_boot *b, struct slice key, struct slice value)
+int schema_auth_decode(struct slice key, struct slice value, bool *enabled, uint64_t *revision)
 {
     if (slice_equal_cstr(key, SCHEMA_AUTH_ENABLED_KEY)) {
-        b->auth_enabled = value.len == 1 && value.data[0] == 1;
+        *enabled = value.len == 1 && value.data[0] == 1;
         return 0;
     }
-    if (slice_equal_cstr(key, SCHEMA_AUTH_REVISION_KEY)) {
-        return read_be64(value, &b->auth_revision);
-    }
-    return 0;
+    return slice_equal_cstr(key, SCHEMA_AUTH_REVISION_KEY) ? read_be64(value, revision) : 0;
+}
+
+static int on_pair(void *arg, struct slice key, struct slice value)
+{
+    const struct walk *w = arg;
+    return w->fn(w->boot, key, value);
 }
 
 int schema_boot_load(struct bolt_tx *tx, struct schema_boot *out)
@@ -188,12 +196,13 @@ int schema_boot_load(struct bolt_tx *tx, struct schema_boot *out)
         {SCHEMA_META, on_meta},      {SCHEMA_CLUSTER, on_cluster},
         {SCHEMA_MEMBERS, on_member}, {SCHEMA_MEMBERS_REMOVED, on_removed},
         {SCHEMA_ALARM, on_alarm},    {SCHEMA_LEASE, on_lease},
-        {SCHEMA_AUTH, on_auth},
     };
     memset(out, 0, sizeof(*out));
     arena_init(&out->arena, 0);
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-        int err = walk(tx, steps[i].bucket, out, steps[i].fn);
+        struct walk w = {out, steps[i].fn};
+        out->what = SCHEMA_BUCKET_NAMES[steps[i].bucket];
+        int err = schema_bucket_walk(tx, steps[i].bucket, on_pair, &w);
         if (err != 0) {
             return err;
         }

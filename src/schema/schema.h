@@ -6,9 +6,9 @@
  * Problem     Every name and byte is a contract with etcd 3.5-3.7, and consistent_index and term
  * must be in every commit. Design      Encoders write into caller's buffers; _put functions go to a
  * backend (applied entries) or to a batch (what belongs to every commit); schema_boot_load reads at
- * start all that a member needs but the keys and auth's users and roles. Ownership   struct
- * schema_boot owns what it loaded. Thread      schema_boot_load: the thread that reads the tx;
- * puts: main loop. Limits      SCHEMA_*_MAX: bounds on what a damaged file can make us hold.
+ * start all that a member needs but the keys and authentication (schema_bucket_walk). Ownership
+ * struct schema_boot owns what it loaded. Thread      schema_boot_load: the thread that reads the
+ * tx; puts: main loop. Limits      SCHEMA_*_MAX: bounds on what a damaged file can make us hold.
  * Failure     ERR_CORRUPT for a value that cannot be read, with the bucket in schema_boot.what.
  * See         storage-formats 2; test/unit/schema/.
  */
@@ -116,8 +116,6 @@ struct schema_boot {
     size_t alarm_count;
     struct schema_lease *leases;
     size_t lease_count;
-    bool auth_enabled;
-    uint64_t auth_revision; /* 0 = not there */
     struct arena arena;
     const char *what; /* after a failure: the bucket that could not be read */
 };
@@ -125,6 +123,14 @@ struct schema_boot {
 /* Missing buckets are empty ones.  deinit also after a failure. */
 MUST_USE int schema_boot_load(struct bolt_tx *tx, struct schema_boot *out);
 void schema_boot_deinit(struct schema_boot *b);
+/* Every pair of a bucket, in order, until each returns what is not 0, which is returned; slices
+ * live for the call.  A missing bucket is an empty one. */
+MUST_USE int schema_bucket_walk(struct bolt_tx *tx, enum schema_bucket bucket,
+                                int (*each)(void *arg, struct slice key, struct slice value),
+                                void *arg);
+/* A pair of the bucket auth; other keys leave all as it is.  ERR_CORRUPT. */
+MUST_USE int schema_auth_decode(struct slice key, struct slice value, bool *enabled,
+                                uint64_t *revision);
 
 /* ---- into every commit: call from backend_options.on_batch ---- */
 

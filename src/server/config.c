@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "auth/password.h"
 #include "base/err.h"
 #include "base/gotext.h"
 #include "base/limits.h"
@@ -540,6 +541,18 @@ static void make_driver(const struct config *c, struct driver_config *d)
     };
 }
 
+static unsigned bcrypt_cost(const struct flags *f)
+{
+    uint64_t cost = flag_uint(f, FLAG_ID_BCRYPT_COST);
+    if (cost >= AUTH_BCRYPT_COST_MIN && cost <= AUTH_BCRYPT_COST_MAX) {
+        return (unsigned)cost;
+    }
+    log_warn("use default bcrypt cost instead of the invalid given cost",
+             LOG_U64("min-cost", AUTH_BCRYPT_COST_MIN), LOG_U64("max-cost", AUTH_BCRYPT_COST_MAX),
+             LOG_U64("default-cost", AUTH_BCRYPT_COST_DEFAULT), LOG_U64("given-cost", cost));
+    return AUTH_BCRYPT_COST_DEFAULT;
+}
+
 /* What gates switch, the checks of the others' data, and T. */
 static void make_checks(const struct flags *f, struct server_config *s)
 {
@@ -551,6 +564,10 @@ static void make_checks(const struct flags *f, struct server_config *s)
     s->driver.lease_checkpoints_persist = gate_is_on(gates, "LeaseCheckpointPersist");
     s->corrupt_check_ms = flag_ms(f, FLAG_ID_CORRUPT_CHECK_TIME);
     s->watch_progress_ms = watch_progress_ms(f);
+    s->auth_token = flag_text(f, FLAG_ID_AUTH_TOKEN);
+    s->auth_token_ttl_s = flag_uint(f, FLAG_ID_AUTH_TOKEN_TTL);
+    s->bcrypt_cost = bcrypt_cost(f);
+    s->client_cert_auth = flag_bool(f, FLAG_ID_CLIENT_CERT_AUTH);
     if (gate_is_on(gates, "CompactHashCheck")) {
         s->compact_hash_check_ms = flag_ms(f, FLAG_ID_COMPACT_HASH_CHECK_TIME);
     }

@@ -36,6 +36,7 @@ struct server_resolver {
 struct server {
     struct server_config config;
     struct env *env;
+    struct auth_tokens *tokens;
     struct driver *driver;
     struct service *service;
     struct gateway *gateway;

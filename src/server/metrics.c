@@ -39,6 +39,8 @@ static void collect_core(struct server *s, struct metrics *m)
     metrics_set(m, METRIC_SERVER_HAS_LEADER, st.leader != 0);
     metrics_set(m, METRIC_SERVER_IS_LEADER, st.raft.role == RAFT_LEADER);
     metrics_set(m, METRIC_SERVER_IS_LEARNER, st.raft.is_learner);
+    metrics_set(m, METRIC_DEBUGGING_AUTH_REVISION,
+                (double)auth_revision(core_auth(driver_core(s->driver))));
     metrics_set(m, METRIC_DEBUGGING_LEASE_GRANTED_TOTAL, (double)st.leases_granted);
     metrics_set(m, METRIC_DEBUGGING_LEASE_REVOKED_TOTAL, (double)st.leases_revoked);
     metrics_set(m, METRIC_DEBUGGING_LEASE_RENEWED_TOTAL, (double)st.leases_renewed);

@@ -392,12 +392,32 @@ static void on_removed(void *arg)
     server_stop(s);
 }
 
+static int open_tokens(struct server *s, char *text)
+{
+    uint64_t seed;
+    s->env->rand->ops->fill(s->env->rand, &seed, sizeof(seed));
+    const struct auth_tokens_options o = {
+        .spec = s->config.auth_token,
+        .ttl_s = s->config.auth_token_ttl_s,
+        .disk = s->env->disk,
+        .hash_seed = seed,
+    };
+    struct buf why = BUF_INIT;
+    int err = auth_tokens_create(&o, &why, &s->tokens);
+    if (err != 0) {
+        (void)snprintf(text, DRIVER_TEXT_BYTES, "%s", buf_cstr(&why));
+    }
+    buf_deinit(&why);
+    return err;
+}
+
 static int open_driver(struct server *s, char *text)
 {
     struct driver_config dc = s->config.driver;
     struct server_resolver resolver;
     server_resolver_init(&resolver, s->env);
     dc.env = s->env;
+    dc.tokens = s->tokens;
     dc.resolver = &resolver.base; /* used by driver_open only */
     dc.on_ready = on_ready;
     dc.on_fatal = on_fatal;
@@ -425,6 +445,8 @@ static void make_rpc(struct server *s)
         .watch_progress_ms = s->config.watch_progress_ms,
         .corrupt_check_ms = s->config.corrupt_check_ms,
         .compact_hash_check_ms = s->config.compact_hash_check_ms,
+        .client_cert_auth = s->config.client_cert_auth,
+        .bcrypt_cost = s->config.bcrypt_cost,
     };
     s->service = service_create(&so);
     struct gateway_options go = {.driver = s->driver, .service = s->service, .metrics = s->metrics};
@@ -453,8 +475,14 @@ int server_create(struct env *env, const struct server_config *config,
     s->env = env;
     s->on_end = on_end;
     s->arg = arg;
-    int err = open_driver(s, text);
+    int err = open_tokens(s, text);
     if (err != 0) {
+        mem_free(s);
+        return err;
+    }
+    err = open_driver(s, text);
+    if (err != 0) {
+        auth_tokens_destroy(s->tokens);
         mem_free(s);
         return err;
     }
@@ -490,6 +518,7 @@ void server_destroy(struct server *s)
     gateway_destroy(s->gateway);
     server_peers_close(&s->peers);
     driver_close(s->driver);
+    auth_tokens_destroy(s->tokens);
     service_destroy(s->service);
     metrics_destroy(s->metrics);
     mem_free(s);

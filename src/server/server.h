@@ -48,6 +48,10 @@ struct server_config {
     uint64_t corrupt_check_ms;      /* 0: off */
     uint64_t compact_hash_check_ms; /* 0: off */
     uint64_t watch_progress_ms;
+    const char *auth_token; /* --auth-token */
+    uint64_t auth_token_ttl_s;
+    unsigned bcrypt_cost;
+    bool client_cert_auth;       /* the name in a client's certificate is a user */
     uint64_t request_timeout_ms; /* T of client-api 2.0.4 */
     void (*on_ready)(void *arg); /* the member serves; arg of server_create */
 };

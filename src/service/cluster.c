@@ -124,6 +124,10 @@ static void change_start(struct grpc_call *call, enum core_member_op op, uint64_
 {
     struct service *s = service_of(call);
     bool is_add = op == CORE_MEMBER_ADD || op == CORE_MEMBER_ADD_LEARNER;
+    if (!service_permitted(call, SERVICE_ROOT)) {
+        strs_deinit(urls);
+        return;
+    }
     struct service_call *sc =
         service_call_begin(s, call, CORE_CONF_CHANGE, is_add ? add_reply : list_reply);
     struct env_clock *clock = driver_env(s->driver)->clock;
@@ -197,7 +201,7 @@ static void list_on_message(struct grpc_call *call, struct slice msg)
     }
     struct service_call *sc = service_call_begin(service_of(call), call, CORE_BARRIER, list_reply);
     sc->req.is_serializable = is_linearizable == 0;
-    service_call_submit(sc);
+    service_call_ask(sc);
 }
 
 /* ---- promote: here, or at the leader ---- */
@@ -231,11 +235,12 @@ static void promote_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
-    struct slice token = grpc_call_metadata(call, "token");
-    if (token.data == NULL) {
-        token = grpc_call_metadata(call, "authorization");
+    if (!service_permitted(call, SERVICE_ROOT)) {
+        return;
     }
-    pc->promotion = promotion_start(service_of(call), id, token, on_promoted, call);
+    struct auth_caller caller;
+    service_caller_of(call, &caller);
+    pc->promotion = promotion_start(service_of(call), id, caller.token, on_promoted, call);
 }
 
 static void promote_on_cancel(struct grpc_call *call, int err)

@@ -32,6 +32,8 @@ struct service_call {
     };
     struct mvcc_plan plan;
     struct arena arena;
+    struct auth_caller caller; /* its bytes are in credentials */
+    struct buf credentials;
     bool has_arena;
     bool is_canceled;
     uint64_t number;  /* of the method's own */
@@ -49,6 +51,7 @@ struct service {
     struct list promotions; /* that go to the leader */
     struct list lease_asks; /* renewals and looks under way */
     size_t lease_asks_open; /* questions to the leader */
+    struct logins *logins;
     struct monitor *monitor;
     struct watches *watches;
 };
@@ -62,6 +65,10 @@ void service_call_end(struct service_call *sc);
 /* Keeps the message alive until the call ends; slices decoded from the result stay valid. */
 struct slice service_call_keep(struct service_call *sc, struct slice msg);
 void service_call_submit(struct service_call *sc);
+/* The same for a read, in the name of who makes the call: the core asks whether he may. */
+void service_call_ask(struct service_call *sc);
+/* The same for a proposal, in his name; or refuses the call and ends sc. */
+void service_call_propose(struct service_call *sc);
 /* on_cancel of every method that uses service_call. */
 void service_on_cancel(struct grpc_call *call, int err);
 /* Answers err without a service_call, with the code of this member's level. */
@@ -70,6 +77,25 @@ void service_refuse(struct grpc_call *call, int err);
 void service_refuse_at(enum level level, struct grpc_call *call, int err);
 /* A message that is no message: etcd's words. */
 void service_malformed(struct grpc_call *call, int err);
+
+/* ---- who makes a call (caller.c) ---- */
+
+enum service_right {
+    SERVICE_KNOWN, /* any user */
+    SERVICE_ROOT,  /* one with the role root */
+};
+
+/* Borrowed of the call. */
+void service_caller_of(struct grpc_call *call, struct auth_caller *out);
+/* Out: borrowed until tokens change. ERR_RPC_INVALID_AUTH_TOKEN. */
+MUST_USE int service_identify(struct grpc_call *call, struct auth_who *out);
+/* 0, or why not. */
+MUST_USE int service_permit(struct grpc_call *call, enum service_right right);
+/* False: refused, the call is over. */
+MUST_USE bool service_permitted(struct grpc_call *call, enum service_right right);
+
+/* As SERVICE_ROOT, for the methods where 3.5 forgot to translate its errors. */
+MUST_USE bool service_permitted_raw(struct grpc_call *call);
 
 /* ---- answers ---- */
 
@@ -91,6 +117,7 @@ void kv_register(struct service *s, struct grpc_server *server);
 void lease_register(struct service *s, struct grpc_server *server);
 void maintenance_register(struct service *s, struct grpc_server *server);
 void cluster_register(struct service *s, struct grpc_server *server);
+void auth_register(struct service *s, struct grpc_server *server);
 void health_register(struct service *s, struct grpc_server *server);
 void downgrade_on_message(struct grpc_call *call, struct slice msg);
 void move_leader_on_message(struct grpc_call *call, struct slice msg);
@@ -113,6 +140,17 @@ promotion_start(struct service *s, uint64_t id, struct slice token,
 void promotion_cancel(struct promotion *p);
 /* Ends those that wait for the leader. */
 void promotions_stop(struct service *s);
+/* login.c: what needs bcrypt. */
+void logins_create(struct service *s);
+/* Tokens that nobody uses go. */
+void logins_start(struct service *s);
+/* Those that wait for their turn are refused. */
+void logins_stop(struct service *s);
+void logins_destroy(struct service *s);
+void authenticate_on_message(struct grpc_call *call, struct slice msg);
+void user_add_on_message(struct grpc_call *call, struct slice msg);
+void change_password_on_message(struct grpc_call *call, struct slice msg);
+void login_on_cancel(struct grpc_call *call, int err);
 /* monitor.c */
 void monitor_create(struct service *s);
 void monitor_destroy(struct service *s);

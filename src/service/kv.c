@@ -33,7 +33,7 @@ static void propose(struct grpc_call *call, uint32_t which, struct slice body, u
     sc->req.body = body;
     sc->req.quota_cost = cost;
     sc->req.wants_physical = wants_physical;
-    service_call_submit(sc);
+    service_call_propose(sc);
 }
 
 static void put_on_message(struct grpc_call *call, struct slice msg)
@@ -89,6 +89,9 @@ static void compact_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
+    if (!service_permitted(call, SERVICE_ROOT)) {
+        return;
+    }
     struct buf plain = BUF_INIT;
     if (wire_compaction_req_size_min(&c) != msg.len) {
         wire_compaction_req_encode(&plain, &c);
@@ -128,7 +131,7 @@ static void txn_read(struct service_call *sc)
     sc->req.kind = CORE_TXN_READ;
     sc->req.txn = &sc->txn;
     sc->req.is_serializable = mvcc_txn_is_serializable(&sc->txn);
-    service_call_submit(sc);
+    service_call_ask(sc);
 }
 
 static void txn_write(struct service_call *sc, struct slice msg, uint64_t cost)
@@ -141,7 +144,7 @@ static void txn_write(struct service_call *sc, struct slice msg, uint64_t cost)
     sc->req.which = WIRE_INTERNAL_TXN;
     sc->req.body = msg;
     sc->req.quota_cost = cost;
-    service_call_submit(sc);
+    service_call_propose(sc);
     buf_deinit(&plain);
 }
 
@@ -199,7 +202,7 @@ static void range_start(struct grpc_call *call, struct slice msg, bool is_stream
     sc->req.range = &sc->range;
     sc->req.plan = &sc->plan;
     sc->req.is_serializable = sc->range.serializable;
-    service_call_submit(sc);
+    service_call_ask(sc);
 }
 
 static void range_on_message(struct grpc_call *call, struct slice msg)

@@ -39,6 +39,9 @@ void move_leader_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
+    if (!service_permitted(call, SERVICE_ROOT)) {
+        return;
+    }
     err = move_check(s, target);
     if (err < 0) {
         service_refuse(call, err);
@@ -163,6 +166,9 @@ void downgrade_on_message(struct grpc_call *call, struct slice msg)
     }
     if (err != 0) {
         service_malformed(call, err);
+        return;
+    }
+    if (!service_permitted(call, SERVICE_ROOT)) {
         return;
     }
     err = downgrade_check(s, action, version, &target);

@@ -22,7 +22,7 @@ static void propose(struct grpc_call *call, uint32_t which, const struct buf *bo
     sc->req.which = which;
     sc->req.body = buf_slice(body);
     sc->req.quota_cost = cost;
-    service_call_submit(sc); /* copies the body */
+    service_call_propose(sc); /* copies the body */
 }
 
 /* Fields 1 and 2 of all requests here. */
@@ -52,6 +52,9 @@ static void grant_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
+    if (!service_permitted(call, SERVICE_KNOWN)) {
+        return;
+    }
     struct buf body = BUF_INIT;
     wire_append_u64(&body, 1, ttl);
     wire_append_u64(&body, 2, id != 0 ? id : choose_id(service_of(call)));
@@ -67,6 +70,9 @@ static void revoke_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
+    if (!service_permitted(call, SERVICE_KNOWN)) {
+        return;
+    }
     struct buf body = BUF_INIT;
     wire_append_u64(&body, 1, id);
     propose(call, WIRE_INTERNAL_LEASE_REVOKE, &body, 0);
@@ -79,6 +85,8 @@ struct look {
     struct grpc_call *call;
     struct lease_ask *ask;
     int64_t id;
+    uint64_t auth_revision; /* when it was permitted */
+    bool wants_keys;
 };
 
 static struct look **look_of(struct grpc_call *call)
@@ -86,10 +94,37 @@ static struct look **look_of(struct grpc_call *call)
     return grpc_call_user(call);
 }
 
+/* Somebody; and with keys, one who may read them. */
+static int look_permit(struct grpc_call *call, const struct look *k)
+{
+    struct service *s = service_of(call);
+    struct auth_who who;
+    if (!auth_is_enabled(core_auth(s->core))) {
+        return 0;
+    }
+    int err = service_identify(call, &who);
+    if (err == 0) {
+        err = auth_check_known(core_auth(s->core), &who);
+    }
+    return err == 0 && k->wants_keys ? apply_permit_lease_read(core_apply(s->core), &who, k->id)
+                                     : err;
+}
+
+/* What was permitted before the leader was asked may not be any more. */
+static int look_permit_again(struct service *s, const struct look *k)
+{
+    struct auth_store *auth = core_auth(s->core);
+    bool is_old = k->wants_keys && auth_is_enabled(auth) && k->auth_revision != auth_revision(auth);
+    return is_old ? ERR_RPC_AUTH_OLD_REVISION : 0;
+}
+
 static void look_done(void *user, int err, const struct service_lease *l)
 {
     struct look *k = user;
     struct service *s = service_of(k->call);
+    if (err == 0 && (err = look_permit_again(s, k)) != 0) {
+        l = NULL;
+    }
     const struct service_lease gone = {.ttl_s = -1};
     l = err == ERR_RPC_LEASE_NOT_FOUND ? &gone : l;
     if (l == NULL) {
@@ -119,7 +154,14 @@ static void look_on_message(struct grpc_call *call, struct slice msg)
         return;
     }
     struct look *k = mem_alloc(sizeof(*k));
-    *k = (struct look){.call = call, .id = (int64_t)id};
+    *k = (struct look){.call = call, .id = (int64_t)id, .wants_keys = wants_keys != 0};
+    k->auth_revision = auth_revision(core_auth(service_of(call)->core));
+    err = look_permit(call, k);
+    if (err != 0) {
+        mem_free(k);
+        service_refuse(call, err);
+        return;
+    }
     *look_of(call) = k;
     FAILPOINT(beforeLookupWhenLeaseTimeToLive);
     const struct lease_question q = {.id = k->id, .wants_keys = wants_keys != 0};
@@ -138,6 +180,24 @@ static void look_on_cancel(struct grpc_call *call, int err)
 
 /* ---- LeaseLeases ---- */
 
+/* Who may not read a key of any lease gets no list at all, as in etcd. */
+static int list_permit(struct grpc_call *call, const int64_t *ids, size_t count)
+{
+    struct service *s = service_of(call);
+    struct auth_who who;
+    if (!auth_is_enabled(core_auth(s->core))) {
+        return 0;
+    }
+    int err = service_identify(call, &who);
+    if (err == 0) {
+        err = auth_check_known(core_auth(s->core), &who);
+    }
+    for (size_t i = 0; err == 0 && i < count; i++) {
+        err = apply_permit_lease_read(core_apply(s->core), &who, ids[i]);
+    }
+    return err;
+}
+
 static void list_on_message(struct grpc_call *call, struct slice msg)
 {
     struct service *s = service_of(call);
@@ -150,10 +210,16 @@ static void list_on_message(struct grpc_call *call, struct slice msg)
     const struct lessor *l = core_lessor(s->core);
     size_t count = lessor_count(l);
     int64_t *ids = mem_alloc_array(count, sizeof(*ids));
+    lessor_list(l, ids);
+    err = list_permit(call, ids, count);
+    if (err != 0) {
+        mem_free(ids);
+        service_refuse(call, err);
+        return;
+    }
     struct wire_header h = service_header(s, core_rev(s->core));
     struct buf *out = service_scratch(s);
     struct buf one = BUF_INIT;
-    lessor_list(l, ids);
     wire_append_header(out, &h);
     for (size_t i = 0; i < count; i++) {
         buf_clear(&one);
@@ -171,6 +237,7 @@ struct keep_alive {
     struct grpc_call *call;
     struct lease_ask *ask; /* NULL: none under way */
     struct wire_header header;
+    struct auth_caller caller; /* its bytes are the call's */
     int64_t id;
     bool is_half_closed;
 };
@@ -232,7 +299,8 @@ static void keep_alive_on_message(struct grpc_call *call, struct slice msg)
     grpc_call_pause(call);
     k->id = (int64_t)id;
     k->header = service_header(s, core_rev(s->core)); /* not above the renewal's own revision */
-    const struct lease_question q = {.id = k->id, .is_renewal = true};
+    service_caller_of(call, &k->caller);
+    const struct lease_question q = {.id = k->id, .is_renewal = true, .caller = &k->caller};
     k->ask = lease_ask_start(s, &q, renewed, k);
 }
 

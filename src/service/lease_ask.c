@@ -15,6 +15,7 @@ struct lease_ask {
     struct env_timer timer;
     void *ask;
     bool is_in_core;
+    int refused; /* why it is not permitted: told from the timer */
     void (*on_done)(void *user, int err, const struct service_lease *answer); /* NULL: cancelled */
     void *user;
 };
@@ -46,7 +47,12 @@ static void finish(struct lease_ask *a, int err, const struct service_lease *ans
 
 static void on_timer(struct env_timer *t)
 {
-    go_on(container_of(t, struct lease_ask, timer));
+    struct lease_ask *a = container_of(t, struct lease_ask, timer);
+    if (a->refused != 0) {
+        finish(a, a->refused, NULL);
+    } else {
+        go_on(a);
+    }
 }
 
 static void go_on_later(struct lease_ask *a)
@@ -110,6 +116,7 @@ static void ask_core(struct lease_ask *a)
 {
     core_request_init(&a->req, a->q.is_renewal ? CORE_LEASE_RENEW : CORE_CATCH_UP);
     a->req.lease_id = a->q.id;
+    a->req.caller = a->q.caller;
     a->req.on_reply = on_core_reply;
     a->is_in_core = true;
     driver_submit(a->service->driver, &a->req);
@@ -203,6 +210,33 @@ static void ask_leader(struct lease_ask *a, const struct strs *urls, uint64_t ti
     buf_deinit(&inner);
 }
 
+/* As this member sees it; the leader does not ask again. */
+static int permit(const struct lease_ask *a, uint64_t now_ms)
+{
+    struct service *s = a->service;
+    struct auth_store *auth = core_auth(s->core);
+    struct auth_who who;
+    if (a->q.caller == NULL || !auth_is_enabled(auth)) {
+        return 0;
+    }
+    int err = auth_identify(auth, a->q.caller, now_ms, &who);
+    if (err == 0) {
+        err = auth_check_known(auth, &who);
+    }
+    return err == 0 ? apply_permit_lease(core_apply(s->core), &who, a->q.id) : err;
+}
+
+static void ask_permitted(struct lease_ask *a, const struct strs *urls, uint64_t now_ms)
+{
+    a->refused = permit(a, now_ms);
+    if (a->refused != 0) {
+        struct env_exec *exec = env_of(a)->exec;
+        exec->ops->timer_start(exec, &a->timer, 0);
+    } else {
+        ask_leader(a, urls, a->deadline_ms - now_ms);
+    }
+}
+
 static void go_on(struct lease_ask *a)
 {
     struct service *s = a->service;
@@ -221,7 +255,7 @@ static void go_on(struct lease_ask *a)
                s->lease_asks_open >= LEASE_ASKS_MAX) {
         go_on_later(a);
     } else {
-        ask_leader(a, &leader->peer_urls, a->deadline_ms - now);
+        ask_permitted(a, &leader->peer_urls, now);
     }
 }
 

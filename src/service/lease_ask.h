@@ -10,7 +10,8 @@
  *             without on_done.
  * Limits      LEASE_ASKS_MAX questions to the leader at a time; others wait for their turn.
  * Failure     ERR_RPC_LEASE_NOT_FOUND, _NO_LEADER, _TIMEOUT, _TIMEOUT_WAIT_APPLIED, _STOPPED;
- *             a renewal also _NOT_PRIMARY_LESSOR, a look _LEADER_CHANGED.
+ *             a renewal also _NOT_PRIMARY_LESSOR and why it is not permitted, a look
+ * _LEADER_CHANGED.
  */
 #ifndef SERVICE_LEASE_ASK_H
 #define SERVICE_LEASE_ASK_H
@@ -25,6 +26,8 @@ struct lease_question {
     int64_t id;
     bool is_renewal;
     bool wants_keys; /* not of a renewal */
+    /* Who renews; lives as long as the ask. NULL: another member, which has looked at it. */
+    const struct auth_caller *caller;
 };
 
 /* answer: borrowed, NULL when err is not 0; of a renewal only ttl_s. */

@@ -74,6 +74,9 @@ static void status_on_message(struct grpc_call *call, struct slice msg)
 {
     struct service *s = service_of(call);
     (void)msg;
+    if (!service_permitted(call, SERVICE_KNOWN)) {
+        return;
+    }
     struct core_status st;
     core_status(s->core, &st);
     struct wire_header h = service_header(s, st.rev);
@@ -116,7 +119,9 @@ static void hash_reply(struct service_call *sc)
 static void hash_on_message(struct grpc_call *call, struct slice msg)
 {
     (void)msg;
-    service_call_submit(service_call_begin(service_of(call), call, CORE_HASH, hash_reply));
+    if (service_permitted_raw(call)) {
+        service_call_submit(service_call_begin(service_of(call), call, CORE_HASH, hash_reply));
+    }
 }
 
 static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
@@ -127,6 +132,9 @@ static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
+    if (!service_permitted_raw(call)) {
+        return;
+    }
     struct service_call *sc = service_call_begin(service_of(call), call, CORE_HASH_KV, hash_reply);
     sc->req.rev = (int64_t)rev;
     service_call_submit(sc);
@@ -134,7 +142,7 @@ static void hash_kv_on_message(struct grpc_call *call, struct slice msg)
 
 /* ---- Alarm ---- */
 
-enum { ALARM_ACTIVATE = 1, ALARM_ACTION_MAX = 2 };
+enum { ALARM_GET = 0, ALARM_ACTIVATE = 1, ALARM_ACTION_MAX = 2 };
 
 struct alarm_req {
     uint64_t action;
@@ -179,6 +187,9 @@ static void alarm_on_message(struct grpc_call *call, struct slice msg)
         service_malformed(call, err);
         return;
     }
+    if (!service_permitted(call, a.action == ALARM_GET ? SERVICE_KNOWN : SERVICE_ROOT)) {
+        return;
+    }
     /* Encoded anew, as etcd does: see kv.c. */
     struct buf body = BUF_INIT;
     wire_append_u64(&body, 1, a.action);
@@ -188,7 +199,7 @@ static void alarm_on_message(struct grpc_call *call, struct slice msg)
         service_call_begin(service_of(call), call, CORE_PROPOSE, service_answer);
     sc->req.which = WIRE_INTERNAL_ALARM;
     sc->req.body = buf_slice(&body);
-    service_call_submit(sc); /* copies the body */
+    service_call_propose(sc); /* copies the body */
     buf_deinit(&body);
 }
 
@@ -197,9 +208,11 @@ static void alarm_on_message(struct grpc_call *call, struct slice msg)
 static void defrag_on_message(struct grpc_call *call, struct slice msg)
 {
     (void)msg;
-    /* No header, as etcd. */
-    service_call_submit(
-        service_call_begin(service_of(call), call, CORE_DEFRAG, service_answer_empty));
+    if (service_permitted_raw(call)) {
+        /* No header, as etcd. */
+        service_call_submit(
+            service_call_begin(service_of(call), call, CORE_DEFRAG, service_answer_empty));
+    }
 }
 
 #define UNARY(n, fn)                                                                               \

@@ -312,6 +312,7 @@ void service_start(struct service *s)
     }
     arm(m, MONITOR_PERIODIC);
     arm(m, MONITOR_COMPACT);
+    logins_start(s);
 }
 
 void service_stop(struct service *s)
@@ -329,6 +330,7 @@ void service_stop(struct service *s)
     }
     promotions_stop(s);
     lease_asks_stop(s);
+    logins_stop(s);
     watches_stop(s);
 }
 

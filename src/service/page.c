@@ -39,6 +39,20 @@ static void promote_done(void *user, int err, const struct membership *members)
 void service_page_promote(struct service *s, uint64_t id, struct slice token,
                           void (*on_done)(void *arg, int err, struct slice json), void *arg)
 {
+    struct env *env = driver_env(s->driver);
+    const struct auth_caller caller = {
+        .token = token.len > 0 ? token : SLICE_NULL,
+        .wall_ms = env->clock->ops->wall_ns(env->clock) / 1000000,
+    };
+    struct auth_who who;
+    int err = auth_identify(core_auth(s->core), &caller, env_mono_ms(env), &who);
+    if (err == 0) {
+        err = auth_check_root(core_auth(s->core), &who);
+    }
+    if (err != 0) {
+        on_done(arg, err, SLICE_NULL);
+        return;
+    }
     struct promote_page *p = mem_zalloc(sizeof(*p));
     *p = (struct promote_page){on_done, arg};
     (void)promotion_start(s, id, token, promote_done, p);

@@ -11,6 +11,7 @@ struct service *service_create(const struct service_options *opts)
     s->core = driver_core(opts->driver);
     list_init(&s->promotions);
     list_init(&s->lease_asks);
+    logins_create(s);
     monitor_create(s);
     watches_create(s);
     return s;
@@ -19,6 +20,7 @@ struct service *service_create(const struct service_options *opts)
 static void call_free(struct service_call *sc)
 {
     buf_deinit(&sc->response);
+    buf_deinit(&sc->credentials);
     strs_deinit(&sc->urls);
     if (sc->has_arena) {
         arena_deinit(&sc->arena);
@@ -30,6 +32,7 @@ void service_destroy(struct service *s)
 {
     watches_destroy(s);
     monitor_destroy(s);
+    logins_destroy(s);
     while (s->free != NULL) {
         struct service_call *sc = s->free;
         s->free = sc->next_free;
@@ -46,6 +49,7 @@ void service_register(struct service *s, struct grpc_server *server)
     watch_register(s, server);
     maintenance_register(s, server);
     cluster_register(s, server);
+    auth_register(s, server);
     upgrade_register(s, server);
     health_register(s, server);
 }
@@ -110,6 +114,9 @@ void service_call_end(struct service_call *sc)
     }
     if (sc->response.cap > SERVICE_BUF_KEEP_BYTES) {
         buf_deinit(&sc->response);
+    }
+    if (sc->credentials.cap > SERVICE_BUF_KEEP_BYTES) {
+        buf_deinit(&sc->credentials);
     }
     sc->next_free = s->free;
     s->free = sc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * service/service: the gRPC services of a member over its core: KV, Lease, Maintenance, Cluster,
- * Health; the checks of the others' data; what the peer port's pages ask.
+ * Auth, Health; the checks of the others' data; what the peer port's pages ask.
  *
  * Design      A message is validated where it arrives (no copy), becomes a core_request, and its
  * reply becomes the answer.  Requests come from a pool, so that a warm server allocates nothing for
@@ -58,6 +58,8 @@ struct service_options {
     uint64_t election_ms;              /* how often streams that want a leader look for one */
     uint64_t watch_progress_ms;        /* --watch-progress-notify-interval */
     uint64_t compact_hash_check_ms;    /* --compact-hash-check-time; 0: the gate is off */
+    bool client_cert_auth;             /* --client-cert-auth: a certificate's name is a user */
+    unsigned bcrypt_cost;              /* --bcrypt-cost; 0: the default */
 };
 
 struct service *service_create(const struct service_options *opts);
@@ -106,6 +108,9 @@ void service_page_lease(struct service *s, int64_t id, bool is_renewal, bool wan
                         void *arg);
 void service_page_downgrade(struct service *s, void (*on_done)(void *arg, int err, bool is_enabled),
                             void *arg);
+
+/* Whether requests need a user now. */
+bool service_auth_enabled(const struct service *s);
 
 /* Open Watch streams. */
 size_t service_watch_streams(const struct service *s);

@@ -153,7 +153,9 @@ static void on_view(struct service_call *sc)
 void snapshot_on_message(struct grpc_call *call, struct slice msg)
 {
     (void)msg;
-    service_call_submit(service_call_begin(grpc_call_service(call), call, CORE_VIEW, on_view));
+    if (service_permitted_raw(call)) {
+        service_call_submit(service_call_begin(grpc_call_service(call), call, CORE_VIEW, on_view));
+    }
 }
 
 void snapshot_on_writable(struct grpc_call *call)

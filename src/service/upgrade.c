@@ -42,7 +42,9 @@ static void answer(struct grpc_call *call)
 static void status_on_message(struct grpc_call *call, struct slice msg)
 {
     (void)msg;
-    answer(call);
+    if (service_permitted(call, SERVICE_KNOWN)) {
+        answer(call);
+    }
 }
 
 static void raise_reply(struct service_call *sc)
@@ -81,6 +83,9 @@ static void raise_on_message(struct grpc_call *call, struct slice msg)
     int err = service_text_of(msg, 1, &to);
     if (err != 0) {
         service_malformed(call, err);
+        return;
+    }
+    if (!service_permitted(call, SERVICE_ROOT)) {
         return;
     }
     err = raise_check(s, to);

@@ -250,9 +250,6 @@ static int64_t id_next(struct watch_call *wc)
 static const char *create_reason(const struct watch_call *wc, const struct watch_req *q)
 {
     bool is_open_end = q->range_end.len == 1 && q->range_end.data[0] == 0;
-    if (q->start_rev < 0) {
-        return err_text(ERR_RPC_COMPACTED);
-    }
     if (q->range_end.len > 0 && !is_open_end && slice_compare(q->key, q->range_end) >= 0) {
         return "mvcc: watcher range is empty";
     }
@@ -263,12 +260,39 @@ static const char *create_reason(const struct watch_call *wc, const struct watch
     return is_full ? err_text(ERR_RPC_TOO_MANY_REQUESTS) : NULL;
 }
 
+/* Why whoever has opened the stream may not watch this, in the words of etcd's clients' errors. */
+static const char *permit_reason(const struct watch_call *wc, const struct watch_req *q)
+{
+    struct auth_store *auth = core_auth(wc->all->service->core);
+    struct auth_who who;
+    if (!auth_is_enabled(auth)) {
+        return NULL;
+    }
+    int err = service_identify(wc->call, &who);
+    if (err == 0) {
+        err = auth_check_read(auth, &who, q->key, q->range_end);
+    }
+    switch (err) {
+    case 0: return NULL;
+    case ERR_RPC_INVALID_AUTH_TOKEN:
+        return "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
+    case ERR_RPC_AUTH_OLD_REVISION:
+        return "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old";
+    case ERR_RPC_USER_EMPTY:
+        return "rpc error: code = InvalidArgument desc = etcdserver: user name is empty";
+    default: return "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
+    }
+}
+
 static void create(struct watch_call *wc, struct watch_req *q)
 {
     if (q->key.len == 0) {
         q->key = SLICE_LIT("\0");
     }
-    const char *reason = create_reason(wc, q);
+    const char *reason = q->start_rev < 0 ? err_text(ERR_RPC_COMPACTED) : permit_reason(wc, q);
+    if (reason == NULL) {
+        reason = create_reason(wc, q);
+    }
     if (reason != NULL) {
         create_refuse(wc, reason);
         return;

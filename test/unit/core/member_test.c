@@ -382,27 +382,40 @@ static void auth_revision_is_there(void **state)
     (void)state;
     struct bolt_db *db;
     struct bolt_tx *tx;
-    struct schema_boot schema;
+    struct auth_store *auth = auth_store_create(NULL, NULL);
+    const char *bucket;
     start();
     assert_int_equal(mf_stop(&m), 0);
     struct bolt_options o = {
         .disk = sim_disk_env(disk), .path = "d/member/snap/db", .read_only = true};
     assert_int_equal(bolt_db_open(&o, &db), 0);
     assert_int_equal(bolt_tx_begin(db, false, &tx), 0);
-    assert_int_equal(schema_boot_load(tx, &schema), 0);
-    assert_int_equal(schema.auth_revision, SCHEMA_AUTH_REVISION_FIRST);
-    schema_boot_deinit(&schema);
+    assert_int_equal(auth_store_load(auth, tx, &bucket), 0);
+    assert_int_equal(auth_revision(auth), SCHEMA_AUTH_REVISION_FIRST);
+    auth_store_destroy(auth);
     bolt_tx_rollback(tx);
     bolt_db_close(db);
 }
 
-static void auth_is_refused(void **state)
+static void auth_that_is_on_opens(void **state)
 {
     (void)state;
     start();
     assert_int_equal(mf_stop(&m), 0);
     change_db(SCHEMA_AUTH, SCHEMA_AUTH_ENABLED_KEY, "\x01", 1);
-    expect_refused("authentication is enabled");
+    start();
+    assert_true(auth_is_enabled(core_auth(driver_core(m.driver))));
+    assert_int_equal(mf_put(&m, "a", "1"), ERR_RPC_USER_EMPTY); /* in nobody's name */
+    verify_member();
+}
+
+static void damaged_users_are_refused(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(mf_stop(&m), 0);
+    change_db(SCHEMA_AUTH_USERS, "u", "\x0a\x05u", 3);
+    expect_refused("authUsers");
 }
 
 /* Alone it has no quorum: it opens, waits, and serves what needs none. */
@@ -513,7 +526,8 @@ int main(void)
         TEST(hashes_agree_over_a_restart),
         TEST(proposals_wait_for_a_leader),
         TEST(auth_revision_is_there),
-        TEST(auth_is_refused),
+        TEST(auth_that_is_on_opens),
+        TEST(damaged_users_are_refused),
         TEST(one_of_several_voters_waits),
         TEST(wrong_initial_cluster_is_refused),
         TEST(damaged_database_is_refused),

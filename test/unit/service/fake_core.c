@@ -35,9 +35,11 @@ void fake_core_init(struct env *env)
                                        .quota = 2147483648,
                                        .level = LEVEL_3_7};
     fake.status.raft.hard.term = 3;
-    const struct apply_options ao = {.member_id = FAKE_SELF, .level = LEVEL_3_7};
-    fake.apply = apply_create(&ao);
+    fake.auth = auth_store_create(NULL, NULL);
     fake.lessor = lessor_create(&(struct lessor_options){.min_ttl_s = 2});
+    const struct apply_options ao = {
+        .member_id = FAKE_SELF, .level = LEVEL_3_7, .auth = fake.auth, .lessor = fake.lessor};
+    fake.apply = apply_create(&ao);
     lessor_promote(fake.lessor, env_mono_ms(env), 0);
     fake.hub = watch_hub_create();
 }
@@ -49,6 +51,7 @@ void fake_core_deinit(void)
     buf_deinit(&fake.body);
     apply_destroy(fake.apply);
     lessor_destroy(fake.lessor);
+    auth_store_destroy(fake.auth);
     watch_hub_destroy(fake.hub);
 }
 
@@ -200,6 +203,12 @@ struct mvcc_store *core_store(struct core *c)
 {
     (void)c;
     return NULL;
+}
+
+struct auth_store *core_auth(struct core *c)
+{
+    (void)c;
+    return fake.auth;
 }
 
 struct lessor *core_lessor(struct core *c)

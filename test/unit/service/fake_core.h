@@ -38,7 +38,8 @@ struct fake_core {
     bool is_learner;
     bool is_over_quota;
     struct apply *apply;
-    struct lessor *lessor; /* primary; without a file */
+    struct auth_store *auth; /* off; without a file */
+    struct lessor *lessor;   /* primary; without a file */
     struct watch_hub *hub;
     size_t kicks; /* of the hub */
     struct mvcc_hash_value cached[MVCC_HASHES_MAX];
