@@ -152,12 +152,12 @@ static void clear_checkpoint(struct core *c, struct core_request *r)
 void core_lease_renew_now(struct core *c, struct core_request *r)
 {
     bool needs_checkpoint = false;
-    FAILPOINT(beforeCheckpointInLeaseRenew);
     int err = core_permit(c, r);
     if (err != 0) {
         core_reply(c, r, err);
         return;
     }
+    FAILPOINT(beforeCheckpointInLeaseRenew);
     err = lessor_renew(c->lessor, r->lease_id, c->now_ms, &r->ttl_s, &needs_checkpoint);
     if (err == ERR_AGAIN) {
         r->stage = CORE_STAGE_RENEW;
