@@ -6,6 +6,7 @@ fuzz target, the interop smoke that Debian's packages allow.  A part that cannot
 skipped and says why.  usage: tools/run_tests.py --build build [--only unit,crash,e2e,asan,fuzz,interop]
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = ['unit', 'crash', 'sim', 'e2e', 'asan', 'fuzz', 'interop']
 # Hang limits, generous: nothing here measures speed.
 HANG_S = {'unit': 900, 'sim': 1800, 'e2e': 900, 'asan': 1200, 'fuzz': 600, 'interop': 900}
+E2E_AT_A_TIME = 4
 TSAN_SLOWER = 10  # than a plain build, as limits go
 
 
@@ -91,17 +93,21 @@ def meson_part(count, build, suites):
 
 
 def e2e_part(count, build):
-    scripts = sorted((ROOT / 'test' / 'e2e').glob('*_test.py'))
-    for s in scripts:
-        code, text = run([sys.executable, str(s), '--build', build], HANG_S['e2e'])
-        if code == 77:
-            count.skip(f'{s.name}: {text.strip().splitlines()[-1]}')
-        else:
-            count_one(count, s.name, code == 0, text)
+    """Several scripts at a time: most of what they do is to wait.  Told in order of name."""
+    scripts = [[s] for s in sorted((ROOT / 'test' / 'e2e').glob('*_test.py'))]
     # Again, with connections on threads of their own.
-    member = ROOT / 'test' / 'e2e' / 'member_test.py'
-    code, text = run([sys.executable, str(member), '--build', build, '--net-threads', '2'], HANG_S['e2e'])
-    count_one(count, member.name + ' --net-threads 2', code == 0, text)
+    scripts.append([ROOT / 'test' / 'e2e' / 'member_test.py', '--net-threads', '2'])
+
+    def one(script):
+        return run([sys.executable, *map(str, script), '--build', build], HANG_S['e2e'])
+
+    with concurrent.futures.ThreadPoolExecutor(E2E_AT_A_TIME) as pool:
+        for script, (code, text) in zip(scripts, pool.map(one, scripts)):
+            name = ' '.join([script[0].name, *script[1:]])
+            if code == 77:
+                count.skip(f'{name}: {text.strip().splitlines()[-1]}')
+            else:
+                count_one(count, name, code == 0, text)
 
 
 def asan_part(count):
