@@ -59,16 +59,18 @@ void driver_watch_end(struct driver *d)
     d->env->exec->ops->timer_stop(d->env->exec, &d->watch.pause);
 }
 
-static bool is_changing(struct driver *d)
+static void note_change(struct driver *d)
 {
-    struct watch_work *w = &d->watch;
-    uint64_t now = env_mono_ms(d->env);
-    int64_t rev = watch_hub_store_rev(w->hub);
-    if (rev != w->rev) {
-        w->rev = rev;
-        w->changed_ms = now;
+    int64_t rev = watch_hub_store_rev(d->watch.hub);
+    if (rev != d->watch.rev) {
+        d->watch.rev = rev;
+        d->watch.changed_ms = env_mono_ms(d->env);
     }
-    return now <= w->changed_ms + WATCH_CHANGING_MS;
+}
+
+static bool is_changing(const struct driver *d)
+{
+    return env_mono_ms(d->env) <= d->watch.changed_ms + WATCH_CHANGING_MS;
 }
 
 /* After a chunk was handed out: the next read waits. */
@@ -102,6 +104,7 @@ int driver_watch_turn(struct driver *d)
     }
     /* Always: what was collected must not outlive the turn. */
     int err = watch_hub_flush(d->watch.hub);
+    note_change(d);
     if (d->is_stopping) {
         return 0;
     }
