@@ -21,8 +21,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 MUTANTS = [
     ('ack-before-sync', 'the WAL is not synced before it is spoken about', 'crash-in-cut',
      [('src/wal/wal.c', 'int err = f->ops->sync_data(f);', 'int err = f == NULL ? ERR_IO : 0;')]),
-    ('sealed-past-durable', 'a batch does not wait for the own log', 'log-behind-commit',
-     [('src/core/commit.c', 'uint64_t durable = c->durable;', 'uint64_t durable = UINT64_MAX;'),
+    ('sealed-past-durable', 'what is committed is applied and put into the file before the own log has it', 'log-behind-commit',
+     [('src/core/core.c', '.check_quorum = true,', '.check_quorum = true, .apply_unstable = true,'),
+      ('src/core/commit.c', 'uint64_t durable = c->durable;', 'uint64_t durable = UINT64_MAX;'),
       ('src/backend/batch.c', 'ensure(m->index <= durable_index);', '')]),
     ('meta-before-pages', 'bolt writes the meta page before the pages it names are durable', 'crash-in-commit',
      [('src/bolt/commit.c', 'err = sync_data(db);\n    }\n#ifndef', 'err = 0;\n    }\n#ifndef')]),
@@ -113,9 +114,14 @@ def run(cmd, cwd, timeout=1800):
 def copy_tree(to):
     files = subprocess.run(['git', 'ls-files'], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in files.split():
-        if (ROOT / name).is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, to / name)
+        here, there = ROOT / name, to / name
+        if not here.is_file():
+            continue
+        if not there.exists():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(here, there)
+        elif here.read_bytes() != there.read_bytes():  # newer than what was built of it
+            shutil.copyfile(here, there)
 
 
 def edit(tree, edits):

@@ -6,7 +6,8 @@
  *             client library's policy).  Calls may be started before the channel is up; they are
  *             sent when it is, or end with UNAVAILABLE when it never gets there.
  * Ownership   The caller owns the channel.  on_down is the last event; then destroy it (allowed
- *             from inside on_down and from inside any other callback, on_done included).
+ *             from inside on_down and from inside callbacks that come with received bytes; not from
+ *             an on_done that a call's deadline or its cancel gives: at the end of that turn).
  *             Destroying an open channel ends its calls (UNAVAILABLE "grpc: the client connection
  *             is closing"; at the latest when the callback returns) and gives no on_down.
  * Thread      the loop of env.
