@@ -78,6 +78,7 @@
 #define LIMIT_PEER_SNAPSHOT_PIECE (512u << 10)  /* of a database, in memory, two a transfer */
 #define LIMIT_PEER_REMOTES 64                   /* peers known from headers only */
 #define LIMIT_PEER_ANSWER_BYTES (4u << 20)      /* of /members and the like, asked of a peer */
+#define LIMIT_PEER_POOL 8                       /* idle connections of questions to peers */
 #define LIMIT_PEER_SMALL_BODY_BYTES (64u << 10) /* of /leases and the like, as etcd */
 
 #endif

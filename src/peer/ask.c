@@ -22,14 +22,15 @@ struct peer_ask {
     char *path;
     struct buf body;
     struct buf token;
-    struct rpc_http_client *client;
+    struct pool_conn *conn;
     struct env_timer timer; /* the limit of an attempt, and the next step */
     struct buf answer_body;
     int status;
     uint64_t cluster_id;
     size_t url;
-    int err;      /* of the attempt that is over */
-    bool is_over; /* the attempt: what comes of it is decided by the timer */
+    int err;          /* of the attempt that is over */
+    bool is_over;     /* the attempt: what comes of it is decided by the timer */
+    bool must_be_new; /* the connection: an old one was closed */
 };
 
 static void timer_start(struct peer_ask *a, uint64_t ms)
@@ -93,7 +94,7 @@ static const struct rpc_http_client_events events = {
 
 static void ask_free(struct peer_ask *a)
 {
-    rpc_http_client_destroy(a->client);
+    pool_conn_drop(a->conn);
     strs_deinit(&a->urls);
     mem_free(a->path);
     buf_deinit(&a->body);
@@ -117,19 +118,26 @@ static void request(struct peer_ask *a)
     if (a->token.len > 0) {
         headers[n++] = (struct h1_header){SLICE_LIT("Authorization"), buf_slice(&a->token)};
     }
-    rpc_http_client_request(a->client, a->q.method, a->path, headers, n, buf_slice(&a->body));
+    rpc_http_client_request(pool_conn_client(a->conn), a->q.method, a->path, headers, n,
+                            buf_slice(&a->body));
 }
 
 static int attempt(struct peer_ask *a)
 {
-    int err = peer_url_open(a->q.env, a->q.tls, a->urls.items[a->url], a->q.url_timeout_ms, &events,
-                            a, &a->client);
-    if (err != 0) {
-        a->client = NULL;
-        return err;
+    const struct pool_want want = {
+        .env = a->q.env,
+        .tls = a->q.tls,
+        .url = a->urls.items[a->url],
+        .timeout_ms = a->q.url_timeout_ms,
+        .must_be_new = a->must_be_new,
+        .events = &events,
+        .arg = a,
+    };
+    int err = pool_conn_take(a->q.pool, &want, &a->conn);
+    if (err == 0) {
+        request(a);
     }
-    request(a);
-    return 0;
+    return err;
 }
 
 static void finish(struct peer_ask *a)
@@ -158,14 +166,30 @@ static void next_attempt(struct peer_ask *a)
     }
 }
 
+static void conn_end(struct peer_ask *a, bool has_answer)
+{
+    if (has_answer) {
+        pool_conn_give(a->conn);
+    } else {
+        pool_conn_drop(a->conn);
+    }
+    a->conn = NULL;
+}
+
 /* The attempt is over, or its time is. */
 static void timer_fire(struct env_timer *timer)
 {
     struct peer_ask *a = container_of(timer, struct peer_ask, timer);
     bool has_answer = a->is_over && a->err == 0;
+    bool was_closed =
+        a->is_over && a->err != 0 && a->status == 0 && a->conn != NULL && pool_conn_is_old(a->conn);
     a->err = a->is_over ? a->err : ERR_TIMED_OUT;
-    rpc_http_client_destroy(a->client);
-    a->client = NULL;
+    conn_end(a, has_answer);
+    a->must_be_new = was_closed;
+    if (was_closed) {
+        next_attempt(a);
+        return;
+    }
     if (!has_answer && a->url + 1 < a->urls.count) {
         a->url++;
         next_attempt(a);

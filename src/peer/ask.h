@@ -4,7 +4,10 @@
  * /members/promote, /members/hashkv (peer-protocol 2.13, 6.2).
  *
  * Design      The URLs are tried in order, each for at most url_timeout_ms, until one gives an
- *             answer that is wanted: status 200, or one of the statuses that end the asking.
+ *             answer that is wanted: status 200, or one of the statuses that end the asking.  With
+ *             a pool a connection may have been used before; when it turns out to be closed before
+ *             a byte of the answer came, the same URL is asked once more over a new one.  So only
+ *             questions that may be asked twice have a pool.
  * Ownership   The asker holds the ask until on_answer; cancel ends it without on_answer.
  * Thread      the loop of env.   Limits  LIMIT_PEER_ANSWER_BYTES.
  * Failure     on_answer with err != 0: no URL answered; the last reason.
@@ -14,6 +17,7 @@
 
 #include "env/env.h"
 #include "member/strs.h"
+#include "peer/pool.h"
 #include "rpc/tls.h"
 
 struct peer_ask;
@@ -28,6 +32,7 @@ struct peer_answer {
 
 struct peer_question {
     struct env *env;
+    struct peer_pool *pool; /* NULL: a connection of its own */
     const struct rpc_tls_factory *tls;
     const struct strs *urls;  /* copied */
     const char *method;       /* "GET", "POST": static */

@@ -211,6 +211,7 @@ static void *ask(void *arg, const struct service_question *sq,
     *q = (struct question){.on_reply = on_reply, .user = user};
     struct peer_question pq = {
         .env = p->env,
+        .pool = sq->is_repeatable ? p->pool : NULL,
         .tls = p->dial_tls,
         .urls = sq->urls,
         .method = sq->method,
@@ -390,6 +391,7 @@ void server_peers_open(struct server_peers *p, const struct server_config *confi
         .arg = p,
     };
     p->transport = peer_transport_create(&pc);
+    p->pool = peer_pool_create(env);
     struct rpc_server_options ro = {.env = env, .header_timeout_ms = HEADER_TIMEOUT_MS};
     p->rpc = rpc_server_create(&ro);
     peer_members_set(p->transport, core_members(core));
@@ -424,6 +426,7 @@ void server_peers_stop(struct server_peers *p, void (*on_stopped)(void *arg), vo
     p->stopped_arg = arg;
     asks_cancel(p);
     peer_transport_stop(p->transport);
+    peer_pool_stop(p->pool);
     for (size_t i = 0; i < p->listener_count; i++) {
         rpc_listener_close(p->listeners[i]);
     }
@@ -433,6 +436,8 @@ void server_peers_stop(struct server_peers *p, void (*on_stopped)(void *arg), vo
 
 void server_peers_close(struct server_peers *p)
 {
+    peer_pool_stop(p->pool); /* a member that never served has not been stopped */
+    peer_pool_destroy(p->pool);
     rpc_server_destroy(p->rpc);
     peer_transport_destroy(p->transport);
 }

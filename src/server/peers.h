@@ -38,6 +38,7 @@ struct server_peers {
     struct service *service; /* set when there is one */
     const struct rpc_tls_factory *dial_tls;
     struct peer_transport *transport;
+    struct peer_pool *pool; /* of the service's questions */
     struct rpc_server *rpc;
     struct rpc_listener *listeners[SERVER_URLS_MAX];
     size_t listener_count;

@@ -203,6 +203,7 @@ static void ask_leader(struct lease_ask *a, const struct strs *urls, uint64_t ti
         .body = buf_slice(&body),
         .is_protobuf = true,
         .timeout_ms = timeout_ms,
+        .is_repeatable = true,
     };
     a->service->lease_asks_open++;
     a->ask = peers->ask(peers->arg, &q, on_reply, a);

@@ -31,6 +31,7 @@ struct service_question {
     uint64_t timeout_ms;     /* of one URL */
     bool is_protobuf;        /* body */
     bool takes_any_status;   /* the first answer counts; else 200, 404 and 412 do */
+    bool is_repeatable;      /* may arrive twice: connections are kept for the next one */
 };
 
 struct service_reply {

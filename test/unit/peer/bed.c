@@ -198,8 +198,10 @@ void raw_close(struct raw *r)
     if (r->conn != NULL) {
         r->conn->arg = &nobody;
         r->conn->ops->close(r->conn, 0);
+        r->conn = NULL;
     }
     buf_deinit(&r->got);
+    buf_init(&r->got);
 }
 
 void raw_ask(struct bed *b, struct raw *r, const char *text)
