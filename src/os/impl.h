@@ -100,9 +100,9 @@ struct os_net {
     struct env_net base;
     struct list conns;
     struct list listeners;
-    uint8_t *read_buffer; /* OS_READ_BUFFER_BYTES */
+    uint8_t *read_buffer;           /* OS_READ_BUFFER_BYTES */
     struct sockaddr_storage source; /* of outgoing connections; AF_UNSPEC: the kernel's choice */
-    bool is_closing;      /* no callbacks any more */
+    bool is_closing;                /* no callbacks any more */
 };
 
 void os_net_init(struct os_env *env);

@@ -228,7 +228,7 @@ def locks():
     check('lock after it', two.acquire)
     check('unlock it', two.release)
     check('unlock again', two.release)
-    inside, most = [0], [0]
+    inside, most, done = [0], [0], [0]
 
     def worker():
         with etcd3.client(host=host, port=int(port)) as c:
@@ -241,6 +241,7 @@ def locks():
                 c.get('x')
                 inside[0] -= 1
                 lock.release()
+                done[0] += 1
 
     def many():
         threads = [threading.Thread(target=worker) for _ in range(5)]
@@ -248,7 +249,7 @@ def locks():
             t.start()
         for t in threads:
             t.join(HANG_S * 2)
-        return most[0]
+        return [most[0], done[0]]
     return many
 
 
