@@ -88,7 +88,7 @@ static enum step fail(struct json_scan *s, uint8_t c, const char *context)
     return STEP_ERROR;
 }
 
-static enum step push(struct json_scan *s, uint8_t c, uint8_t want, enum state state)
+static enum step push(struct json_scan *s, uint8_t c, uint8_t want, int state)
 {
     if (s->stack.len == JSON_SCAN_DEPTH_MAX) {
         return fail(s, c, "exceeded max depth");
@@ -241,12 +241,11 @@ static enum step in_number(struct json_scan *s, uint8_t c)
         s->state = NUM_FRAC;
         return STEP_GO;
     case NUM_E:
-        if (c == '+' || c == '-') {
+    case NUM_E_SIGN:
+        if (s->state == NUM_E && (c == '+' || c == '-')) {
             s->state = NUM_E_SIGN;
             return STEP_GO;
         }
-        /* fall through */
-    case NUM_E_SIGN:
         if (!is_digit(c)) {
             return fail(s, c, "in exponent of numeric literal");
         }

@@ -129,8 +129,13 @@ MUST_USE int gates_check(const char *list, struct buf *reason);
 /* What a checked list says of one gate; where it does not, AllAlpha or AllBeta, then its default.
  */
 bool gate_is_on(const char *list, const char *name);
-/* The i-th gate in order of name; false at the end. */
-bool gate_at(size_t i, const char **out_name, bool *out_is_beta, bool *out_is_since_3_7);
+struct gate_state {
+    const char *name;
+    const char *stage; /* "ALPHA", "BETA" */
+    bool is_on;
+};
+/* The i-th gate, sorted; false at the end. */
+bool gate_at(const char *list, size_t i, struct gate_state *out);
 /* The gates that were set, sorted, as the start-up line shows them. */
 void gates_text(const char *list, struct buf *out);
 

@@ -12,17 +12,16 @@ static const struct gate {
     const char *name;
     bool is_beta; /* alpha else */
     bool def;
-    bool is_since_3_7;
 } gates[] = {
     /* Sorted: the start-up line and help show them so. */
     {"AllAlpha", false, false},
     {"AllBeta", true, false},
     {"CompactHashCheck", false, false},
-    {"FastLeaseKeepAlive", true, true, true},
+    {"FastLeaseKeepAlive", true, true},
     {"InitialCorruptCheck", false, false},
     {"LeaseCheckpoint", false, false},
     {"LeaseCheckpointPersist", false, false},
-    {"PriorityRequest", false, false, true},
+    {"PriorityRequest", false, false},
     {"SetMemberLocalAddr", false, false},
     {"StopGRPCServiceOnDefrag", false, false},
     {"TxnModeWriteWithSharedBuffer", true, true},
@@ -126,14 +125,14 @@ bool gate_is_on(const char *list, const char *name)
     return g->def;
 }
 
-bool gate_at(size_t i, const char **out_name, bool *out_is_beta, bool *out_is_since_3_7)
+bool gate_at(const char *list, size_t i, struct gate_state *out)
 {
     if (i >= ARRAY_LEN(gates)) {
         return false;
     }
-    *out_name = gates[i].name;
-    *out_is_beta = gates[i].is_beta;
-    *out_is_since_3_7 = gates[i].is_since_3_7;
+    *out = (struct gate_state){.name = gates[i].name,
+                               .stage = gates[i].is_beta ? "BETA" : "ALPHA",
+                               .is_on = gate_is_on(list, gates[i].name)};
     return true;
 }
 

@@ -211,15 +211,21 @@ static void collect_level(struct server *s, struct metrics *m)
     metrics_hide(m, METRIC_DEBUGGING_MVCC_RANGE_TOTAL, level >= LEVEL_3_6);
 }
 
+/* Gates of 3.7. */
+static bool is_new_gate(const char *name)
+{
+    return strcmp(name, "FastLeaseKeepAlive") == 0 || strcmp(name, "PriorityRequest") == 0;
+}
+
 static void collect_features(struct server *s, struct metrics *m)
 {
-    const char *name;
-    bool is_beta, is_new, has_new = driver_level(s->driver) >= LEVEL_3_7;
-    for (size_t i = 0; gate_at(i, &name, &is_beta, &is_new); i++) {
-        const char *labels[] = {name, is_beta ? "BETA" : "ALPHA"};
-        bool is_on = s->config.feature_gates != NULL && gate_is_on(s->config.feature_gates, name);
-        if (has_new || !is_new) {
-            metric_set(metrics_with(m, METRIC_SERVER_FEATURE_ENABLED, labels), is_on);
+    const char *list = s->config.feature_gates == NULL ? "" : s->config.feature_gates;
+    bool has_new = driver_level(s->driver) >= LEVEL_3_7;
+    struct gate_state g;
+    for (size_t i = 0; gate_at(list, i, &g); i++) {
+        const char *labels[] = {g.name, g.stage};
+        if (has_new || !is_new_gate(g.name)) {
+            metric_set(metrics_with(m, METRIC_SERVER_FEATURE_ENABLED, labels), g.is_on);
         }
     }
 }
