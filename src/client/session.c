@@ -74,16 +74,15 @@ static void renew(struct client_session *s)
 {
     struct buf body = BUF_INIT;
     wire_append_u64(&body, 1, (uint64_t)s->opts.lease);
-    s->call = client_call_start(
-        s->opts.client,
-        &(struct client_call_options){.method = "/etcdserverpb.Lease/LeaseKeepAlive",
-                                      .body = buf_slice(&body),
-                                      .is_read = true,
-                                      .is_stream = true,
-                                      .has_leader = true,
-                                      .on_message = on_message,
-                                      .on_done = on_done,
-                                      .arg = s});
+    s->call = client_call_start(s->opts.client, &(struct client_call_options){
+                                                    .method = "/etcdserverpb.Lease/LeaseKeepAlive",
+                                                    .body = buf_slice(&body),
+                                                    .is_read = true,
+                                                    .is_stream = true,
+                                                    .has_leader = true,
+                                                    .on_message = on_message,
+                                                    .on_done = on_done,
+                                                    .arg = s});
     ensure(s->call != NULL); /* a request of a few bytes: as any other allocation */
     buf_deinit(&body);
 }

@@ -159,16 +159,16 @@ static void send(struct client_watcher *w, struct slice msg)
         (void)!client_call_send(w->call, msg);
         return;
     }
-    w->call = client_call_start(
-        w->client, &(struct client_call_options){.method = "/etcdserverpb.Watch/Watch",
-                                                 .body = msg,
-                                                 .is_read = true,
-                                                 .is_stream = true,
-                                                 .is_open = true,
-                                                 .has_leader = true,
-                                                 .on_message = on_message,
-                                                 .on_done = on_done,
-                                                 .arg = w});
+    w->call = client_call_start(w->client,
+                                &(struct client_call_options){.method = "/etcdserverpb.Watch/Watch",
+                                                              .body = msg,
+                                                              .is_read = true,
+                                                              .is_stream = true,
+                                                              .is_open = true,
+                                                              .has_leader = true,
+                                                              .on_message = on_message,
+                                                              .on_done = on_done,
+                                                              .arg = w});
     ensure(w->call != NULL); /* a request of a few bytes: as any other allocation */
 }
 

@@ -5,10 +5,10 @@
  * Problem     A member goes down in the middle of a watch: it must go on elsewhere, right after the
  *             last revision seen, and a slow reader must hold the server back instead of filling
  *             memory.
- * Design      One Watch stream for all watches of a watcher.  Creates are sent one at a time, so that
- *             the next `created` belongs to the one that was asked.  When the stream ends for a
- *             reason that may pass (UNAVAILABLE, INTERNAL) all watches are created again from their
- *             next revision.  Answers queue up to CLIENT_WATCH_QUEUE_MAX, then the stream is paused.
+ * Design      One Watch stream for all watches of a watcher.  Creates are sent one at a time, so
+ * that the next `created` belongs to the one that was asked.  When the stream ends for a reason
+ * that may pass (UNAVAILABLE, INTERNAL) all watches are created again from their next revision.
+ * Answers queue up to CLIENT_WATCH_QUEUE_MAX, then the stream is paused.
  *
  *                 NEW -> ASKED -> ACTIVE       the stream's end: back to NEW, or the last answer
  *

@@ -121,8 +121,8 @@ static int read_user(struct ctl *c)
         c->token = ctl_cstr(c, token);
         return 0;
     }
-    return ctl_split_user(c, cli_text(c->cli, "user"), cli_text(c->cli, "password"), "Password: ",
-                          &c->user, &c->password);
+    return ctl_split_user(c, cli_text(c->cli, "user"), cli_text(c->cli, "password"),
+                          "Password: ", &c->user, &c->password);
 }
 
 int ctl_settings(struct ctl *c)

@@ -2,9 +2,8 @@
  *
  * cmd/ctl_check: check perf and check datascale: puts from many clients, timed.
  *
- * Design      One lane a client, one put at a time in it.  perf hands out a put to a free lane at the
- *             rate of the load for 60 s; datascale as many as there are keys, as fast as lanes get
- *             free.
+ * Design      One lane a client, one put at a time in it.  perf hands out a put to a free lane at
+ * the rate of the load for 60 s; datascale as many as there are keys, as fast as lanes get free.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -159,12 +158,12 @@ static void put(struct check *k, struct lane *l)
     l->is_busy = true;
     l->start_ns = now_ns(k);
     k->sent++;
-    struct client_call *call = client_call_start(
-        l->client, &(struct client_call_options){.method = "/etcdserverpb.KV/Put",
-                                                 .body = buf_slice(&body),
-                                                 .on_message = on_message,
-                                                 .on_done = on_done,
-                                                 .arg = l});
+    struct client_call *call =
+        client_call_start(l->client, &(struct client_call_options){.method = "/etcdserverpb.KV/Put",
+                                                                   .body = buf_slice(&body),
+                                                                   .on_message = on_message,
+                                                                   .on_done = on_done,
+                                                                   .arg = l});
     ensure(call != NULL); /* a request of a kilobyte: as any other allocation */
     buf_deinit(&body);
     buf_deinit(&key);
@@ -213,8 +212,8 @@ static void on_tick(struct env_timer *t)
 {
     struct check *k = container_of(t, struct check, tick);
     struct env_exec *exec = k->c->env->exec;
-    uint64_t at = k->rate == 0 ? k->done / (k->limit / 100 + 1)
-                               : (now_ns(k) - k->start_ns) / 1000000000;
+    uint64_t at =
+        k->rate == 0 ? k->done / (k->limit / 100 + 1) : (now_ns(k) - k->start_ns) / 1000000000;
     if (at > k->shown && (k->rate == 0 || at <= k->seconds)) {
         k->shown = at;
         show_bar(k, k->rate == 0 ? k->done : at, k->rate == 0 ? k->limit : k->seconds);
@@ -252,9 +251,8 @@ static void run_load(struct check *k)
 
 static struct wire_range_req keys_of(struct check *k)
 {
-    return (struct wire_range_req){.key = k->prefix,
-                                   .range_end = ctl_prefix_end(&k->c->cli->arena, k->prefix),
-                                   .limit = 1};
+    return (struct wire_range_req){
+        .key = k->prefix, .range_end = ctl_prefix_end(&k->c->cli->arena, k->prefix), .limit = 1};
 }
 
 /* quote: what stands around the command in the text. */
@@ -470,8 +468,8 @@ int ctl_run_check_perf(struct cli_ctx *ctx)
 
 static int no_memory_figure(struct ctl *c, const char *when)
 {
-    buf_printf(&c->out, "FAIL: Could not read process_resident_memory_bytes %s the put operations.\n",
-               when);
+    buf_printf(&c->out,
+               "FAIL: Could not read process_resident_memory_bytes %s the put operations.\n", when);
     c->is_quiet = true;
     return c->fail.rc = CTL_RC_ERROR;
 }

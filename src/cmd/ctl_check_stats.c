@@ -41,10 +41,9 @@ bool ctl_check_verdict(const struct ctl_check_stats *s, size_t rate, bool has_fa
                is_fast ? "PASS: Throughput is %lld writes/s\n"
                        : "FAIL: Throughput too low: %lld writes/s\n",
                (long long)per_second + 1);
-    buf_printf(out,
-               is_even ? "PASS: Slowest request took %fs\n"
-                       : "Slowest request took too long: %fs\n",
-               s->slowest);
+    buf_printf(
+        out, is_even ? "PASS: Slowest request took %fs\n" : "Slowest request took too long: %fs\n",
+        s->slowest);
     buf_printf(out, is_steady ? "PASS: Stddev is %fs\n" : "Stddev too high: %fs\n", deviation);
     bool is_ok = is_fast && is_even && is_steady && !has_failed;
     buf_append_cstr(out, is_ok ? "PASS\n" : "FAIL\n");

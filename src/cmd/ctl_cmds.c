@@ -107,7 +107,11 @@ static const struct cli_flag elect_flags[] = {
 };
 
 #define CHECK_FLAGS(prefix)                                                                        \
-    {"load", 0, CLI_STRING, "s", "size of the load: s(mall), m(edium), l(arge), xl (xLarge)",      \
+    {"load",                                                                                       \
+     0,                                                                                            \
+     CLI_STRING,                                                                                   \
+     "s",                                                                                          \
+     "size of the load: s(mall), m(edium), l(arge), xl (xLarge)",                                  \
      .choices = "small medium large xLarge"},                                                      \
         {"prefix", 0, CLI_STRING, prefix, "prefix of the keys to write"},                          \
         {"auto-compact", 0, CLI_BOOL, NULL, "compact up to the last revision afterwards"},         \

@@ -192,12 +192,12 @@ static int keep_for_ever(struct ctl *c, struct client *client, int64_t id)
     uint64_t dial_ms = dial_ns > 0 ? (uint64_t)dial_ns / 1000000 : 0;
     struct client_session *s =
         client_session_open(&(struct client_session_options){.client = client,
-                                                              .env = c->env,
-                                                              .lease = id,
-                                                              .first_wait_ms = dial_ms + 1000,
-                                                              .on_renewed = on_renewed,
-                                                              .on_lost = on_lost,
-                                                              .arg = &k});
+                                                             .env = c->env,
+                                                             .lease = id,
+                                                             .first_wait_ms = dial_ms + 1000,
+                                                             .on_renewed = on_renewed,
+                                                             .on_lost = on_lost,
+                                                             .arg = &k});
     while (k.rc == 0 && !client_session_is_lost(s)) {
         os_loop_run(c->env);
     }

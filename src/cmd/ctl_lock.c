@@ -23,7 +23,8 @@ static char *text_of(struct ctl *c, const char *prefix, bool has_id, int64_t id)
     struct buf text = BUF_INIT;
     buf_append_cstr(&text, prefix);
     if (has_id) {
-        buf_printf(&text, "%s%" PRIx64, id < 0 ? "-" : "", id < 0 ? 0 - (uint64_t)id : (uint64_t)id);
+        buf_printf(&text, "%s%" PRIx64, id < 0 ? "-" : "",
+                   id < 0 ? 0 - (uint64_t)id : (uint64_t)id);
     } else {
         buf_append_byte(&text, '/');
     }
@@ -64,8 +65,8 @@ static int transact(struct place *p, const struct wire_txn_req *txn, struct wire
     struct buf body = BUF_INIT;
     struct buf raw = BUF_INIT;
     wire_txn_req_encode(&body, txn);
-    int rc = ctl_ask(c, p->run.client, "/etcdserverpb.KV/Txn", CTL_NO_TIMEOUT, buf_slice(&body),
-                     &raw);
+    int rc =
+        ctl_ask(c, p->run.client, "/etcdserverpb.KV/Txn", CTL_NO_TIMEOUT, buf_slice(&body), &raw);
     /* What the answer points into stays with the command. */
     struct slice kept = slice_make(ctl_cstr(c, buf_slice(&raw)), raw.len);
     int err = rc != 0 ? 0 : wire_txn_resp_decode(kept, &c->cli->arena, resp);
@@ -86,10 +87,9 @@ static int enter(struct place *p, const char *value, bool asks_owner, int64_t *o
                                   .key = slice_cstr(p->key),
                                   .operand_field = 5};
     struct wire_op owner = {.kind = WIRE_OP_RANGE, .range = oldest_of(p)};
-    struct wire_op put = {.kind = WIRE_OP_PUT,
-                          .put = {.key = slice_cstr(p->key),
-                                  .value = slice_cstr(value),
-                                  .lease = lease}};
+    struct wire_op put = {
+        .kind = WIRE_OP_PUT,
+        .put = {.key = slice_cstr(p->key), .value = slice_cstr(value), .lease = lease}};
     struct wire_op get = {.kind = WIRE_OP_RANGE, .range = {.key = slice_cstr(p->key)}};
     struct wire_op success[] = {put, owner};
     struct wire_op failure[] = {get, owner};
@@ -103,8 +103,8 @@ static int enter(struct place *p, const char *value, bool asks_owner, int64_t *o
         return ctl_bad_reply(c, ERR_MALFORMED);
     }
     p->revision = resp.header.revision;
-    p->created = resp.succeeded ? resp.header.revision
-                                : resp.responses[0].range.kvs[0].create_revision;
+    p->created =
+        resp.succeeded ? resp.header.revision : resp.responses[0].range.kvs[0].create_revision;
     *out_owner = 0;
     if (asks_owner) {
         const struct wire_range_resp *o = &resp.responses[1].range;
@@ -249,8 +249,7 @@ static int hold(struct place *p, const char *lost_text, const char *expired_text
     if (rc != 0) {
         return rc;
     }
-    return p->run.is_interrupted ? leave(p)
-                                 : ctl_fail(&c->fail, CTL_RC_ERROR, "%s", expired_text);
+    return p->run.is_interrupted ? leave(p) : ctl_fail(&c->fail, CTL_RC_ERROR, "%s", expired_text);
 }
 
 static int place_open(struct place *p, struct ctl *c, struct client *client, int64_t ttl)
@@ -388,10 +387,10 @@ static int wait_for_leader(struct place *p, int64_t revision, struct buf *key,
 {
     struct slice prefix = slice_cstr(p->prefix);
     struct client_watch *watch = ctl_run_watch(
-        &p->run, &(struct client_watch_options){
-                     .key = prefix,
-                     .range_end = ctl_prefix_end(&p->run.c->cli->arena, prefix),
-                     .revision = revision});
+        &p->run,
+        &(struct client_watch_options){.key = prefix,
+                                       .range_end = ctl_prefix_end(&p->run.c->cli->arena, prefix),
+                                       .revision = revision});
     struct client_watch_answer *a = NULL;
     int rc = 0;
     *out_revision = 0;
@@ -465,9 +464,8 @@ static int elect_args(struct cli_ctx *ctx, struct ctl *c)
 {
     bool is_observer = cli_bool(ctx, "listen");
     if (ctx->arg_count != 1 && ctx->arg_count != 2) {
-        return ctl_fail(
-            &c->fail, CTL_RC_BAD_ARGS,
-            "elect takes one election name argument and an optional proposal argument");
+        return ctl_fail(&c->fail, CTL_RC_BAD_ARGS,
+                        "elect takes one election name argument and an optional proposal argument");
     }
     if (ctx->arg_count == 1 && !is_observer) {
         return ctl_fail(&c->fail, CTL_RC_BAD_ARGS, "no proposal argument but -l not set");

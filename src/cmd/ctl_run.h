@@ -3,11 +3,10 @@
  * cmd/ctl_run: what the commands that stay need: signals, programs, watches, leases (watch, lock,
  * elect, make-mirror, lease keep-alive).
  *
- * Design      Everything is a flag that a callback of the loop sets; the command runs the loop until
- *             the flag it waits for is set (ctl_run_turn), and looks again.
- * Ownership   struct ctl_run lives in the command; ctl_run_deinit gives back what it holds.
- * Thread      main.
- * Failure     non-zero: exit status with ctl->fail set.
+ * Design      Everything is a flag that a callback of the loop sets; the command runs the loop
+ * until the flag it waits for is set (ctl_run_turn), and looks again. Ownership   struct ctl_run
+ * lives in the command; ctl_run_deinit gives back what it holds. Thread      main. Failure
+ * non-zero: exit status with ctl->fail set.
  */
 #ifndef CMD_CTL_RUN_H
 #define CMD_CTL_RUN_H

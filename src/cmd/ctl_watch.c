@@ -114,13 +114,13 @@ static void start(struct watching *w, const struct ctl_watch_req *req)
 {
     struct shown *shown = arena_alloc(&w->run.c->cli->arena, sizeof(*shown));
     shown->req = *req;
-    (void)ctl_run_watch(&w->run, &(struct client_watch_options){.key = req->key,
-                                                                .range_end = req->range_end,
-                                                                .revision = req->revision,
-                                                                .prev_kv = req->prev_kv,
-                                                                .progress_notify =
-                                                                    req->progress_notify,
-                                                                .arg = shown});
+    (void)ctl_run_watch(&w->run,
+                        &(struct client_watch_options){.key = req->key,
+                                                       .range_end = req->range_end,
+                                                       .revision = req->revision,
+                                                       .prev_kv = req->prev_kv,
+                                                       .progress_notify = req->progress_notify,
+                                                       .arg = shown});
 }
 
 /* ---- interactive ---- */
@@ -137,9 +137,7 @@ static void on_line(void *arg, struct slice line)
     buf_clear(&c->fail.text);
     switch (ctl_watch_line(line, &w->env, &c->cli->arena, &req, &c->fail)) {
     case CTL_WATCH_LINE_WATCH: start(w, &req); break;
-    case CTL_WATCH_LINE_PROGRESS:
-        client_watcher_progress(ctl_run_watcher(&w->run));
-        break;
+    case CTL_WATCH_LINE_PROGRESS: client_watcher_progress(ctl_run_watcher(&w->run)); break;
     case CTL_WATCH_LINE_SKIP:
         buf_append_slice(&c->err, buf_slice(&c->fail.text));
         buf_append_byte(&c->err, '\n');
@@ -185,9 +183,9 @@ static int watch_one(struct watching *w, const struct ctl_watch_req *req)
         ctl_run_turn(&w->run);
         show_all(w);
     }
-    return w->rc != 0 ? w->rc
-                      : ctl_fail(&w->run.c->fail, CTL_RC_INTERRUPTED,
-                                 "watch is canceled by the server");
+    return w->rc != 0
+               ? w->rc
+               : ctl_fail(&w->run.c->fail, CTL_RC_INTERRUPTED, "watch is canceled by the server");
 }
 
 static struct slice variable(const char *name)
@@ -201,8 +199,8 @@ int ctl_run_watch_cmd(struct cli_ctx *ctx)
     struct ctl *c = ctl_of(ctx);
     struct client *client;
     struct ctl_watch_req req = {0};
-    struct watching w = {.env = {variable("ETCDCTL_WATCH_KEY"),
-                                 variable("ETCDCTL_WATCH_RANGE_END")}};
+    struct watching w = {
+        .env = {variable("ETCDCTL_WATCH_KEY"), variable("ETCDCTL_WATCH_RANGE_END")}};
     bool is_interactive = cli_bool(ctx, "interactive");
     int rc = ctl_watch_env_check(&w.env, &c->fail);
     if (rc == 0 && !is_interactive) {

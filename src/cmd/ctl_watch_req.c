@@ -66,8 +66,7 @@ static int split(const struct cli_ctx *ctx, const struct ctl_watch_env *env, siz
     out->exec = ctx->args + *out_count;
     out->exec_count = ctx->arg_count - *out_count;
     if (has_exec && out->exec_count == 0) {
-        return ctl_fail(fail, CTL_RC_BAD_ARGS,
-                        BAD_NUMBER " (found separator --, but no commands)");
+        return ctl_fail(fail, CTL_RC_BAD_ARGS, BAD_NUMBER " (found separator --, but no commands)");
     }
     if (*out_count > 0 && env->key.len > 0) {
         return ctl_fail(fail, CTL_RC_BAD_ARGS, BAD_NUMBER " (found conflicting environment key)");
@@ -83,9 +82,8 @@ static int request(struct cli_ctx *ctx, const struct ctl_watch_env *env, size_t 
     out->revision = cli_number(ctx, "rev");
     out->prev_kv = cli_bool(ctx, "prev-kv");
     out->progress_notify = cli_bool(ctx, "progress-notify");
-    return env->key.len > 0
-               ? range_of(ctx, given, env->range_end.len > 0 ? 2 : 1, out, fail)
-               : range_of(ctx, ctx->args, count, out, fail);
+    return env->key.len > 0 ? range_of(ctx, given, env->range_end.len > 0 ? 2 : 1, out, fail)
+                            : range_of(ctx, ctx->args, count, out, fail);
 }
 
 int ctl_watch_req(struct cli_ctx *ctx, const struct ctl_watch_env *env, struct ctl_watch_req *out,

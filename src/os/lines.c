@@ -112,11 +112,8 @@ int os_lines_start(struct env *env, size_t max, void (*on_line)(void *arg, struc
                    void (*on_end)(void *arg, int err), void *arg, struct os_lines **out)
 {
     struct os_lines *l = mem_zalloc(sizeof(*l));
-    *l = (struct os_lines){.env = os_env_of(env),
-                           .max = max,
-                           .on_line = on_line,
-                           .on_end = on_end,
-                           .arg = arg};
+    *l = (struct os_lines){
+        .env = os_env_of(env), .max = max, .on_line = on_line, .on_end = on_end, .arg = arg};
     buf_init(&l->part);
     int rc = uv_poll_init(&l->env->loop, &l->poll, OS_STDIN);
     if (rc == 0) {

@@ -192,8 +192,8 @@ size_t os_time_format(int64_t wall_ns, char *out, size_t cap);
 /* ---- programs (watch -- CMD, lock NAME CMD) ---- */
 
 struct os_exit {
-    int code;   /* when it ended by itself */
-    int signo;  /* else the signal that ended it, 0 = none */
+    int code;  /* when it ended by itself */
+    int signo; /* else the signal that ended it, 0 = none */
     bool has_core;
 };
 

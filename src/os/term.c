@@ -181,9 +181,9 @@ int os_spawn(char *const argv[], const char *const env_extra[], int *out_pid)
 
 static void exit_of(int status, struct os_exit *out)
 {
-    *out = WIFSIGNALED(status) ? (struct os_exit){.signo = WTERMSIG(status),
-                                                  .has_core = WCOREDUMP(status) != 0}
-                               : (struct os_exit){.code = WEXITSTATUS(status)};
+    *out = WIFSIGNALED(status)
+               ? (struct os_exit){.signo = WTERMSIG(status), .has_core = WCOREDUMP(status) != 0}
+               : (struct os_exit){.code = WEXITSTATUS(status)};
 }
 
 int os_child_wait(int pid, struct os_exit *out)

@@ -601,15 +601,17 @@ static void answer(const struct wire_watch_resp *r, int64_t event_revision)
 
 static void created(int64_t id)
 {
-    answer(&(struct wire_watch_resp){
-               .has_header = true, .header = {.revision = 10}, .created = true, .watch_id = id},
-           0);
+    answer(
+        &(struct wire_watch_resp){
+            .has_header = true, .header = {.revision = 10}, .created = true, .watch_id = id},
+        0);
 }
 
 static void event(int64_t id, int64_t revision)
 {
-    answer(&(struct wire_watch_resp){
-               .has_header = true, .header = {.revision = revision}, .watch_id = id},
+    answer(&(struct wire_watch_resp){.has_header = true,
+                                     .header = {.revision = revision},
+                                     .watch_id = id},
            revision);
 }
 
@@ -630,8 +632,7 @@ static struct client_watcher *watcher(struct client *c, unsigned *ready)
 
 static struct client_watch *watch_key(struct client_watcher *w, void *arg)
 {
-    return client_watch_start(
-        w, &(struct client_watch_options){.key = SLICE_LIT("k"), .arg = arg});
+    return client_watch_start(w, &(struct client_watch_options){.key = SLICE_LIT("k"), .arg = arg});
 }
 
 static void watches_are_created_one_by_one_and_go_on_elsewhere(void **state)
@@ -764,11 +765,11 @@ static void a_session_is_renewed_until_the_lease_is_lost(void **state)
     struct client *c = make(1);
     struct client_session *s =
         client_session_open(&(struct client_session_options){.client = c,
-                                                              .env = &env,
-                                                              .lease = 7,
-                                                              .first_wait_ms = 3000,
-                                                              .on_lost = on_lost,
-                                                              .arg = &lost});
+                                                             .env = &env,
+                                                             .lease = 7,
+                                                             .first_wait_ms = 3000,
+                                                             .on_lost = on_lost,
+                                                             .arg = &lost});
     run_deferred();
     up(0);
     calls[0].ops->on_message(calls[0].arg, &calls[0], slice_make(alive, sizeof(alive)));
@@ -794,11 +795,11 @@ static void a_session_without_answers_is_lost(void **state)
     struct client *c = make(1);
     struct client_session *s =
         client_session_open(&(struct client_session_options){.client = c,
-                                                              .env = &env,
-                                                              .lease = 7,
-                                                              .first_wait_ms = 3000,
-                                                              .on_lost = on_lost,
-                                                              .arg = &lost});
+                                                             .env = &env,
+                                                             .lease = 7,
+                                                             .first_wait_ms = 3000,
+                                                             .on_lost = on_lost,
+                                                             .arg = &lost});
     run_deferred();
     pass(3001);
     assert_int_equal(lost, 1);
