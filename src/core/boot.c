@@ -148,11 +148,14 @@ static int catch_up_database(struct boot *b)
     if (err == 0 && schema_of(b)->consistent_index >= b->snap.index) {
         return 0;
     }
-    return refuse(
-        b, ERR_CORRUPT,
-        "database file (%s/db index %llu) does not match with snapshot (index %llu); remove "
-        "this member from the cluster, delete its data directory and add it again",
-        d->snap_dir, (unsigned long long)behind, (unsigned long long)b->snap.index);
+    /* etcd's words for a file that is not there are looked for by its users' scripts. */
+    return refuse(b, ERR_CORRUPT,
+                  "database file (%s/db index %llu) does not match with snapshot (index %llu): %s; "
+                  "remove this member from the cluster, delete its data directory and add it again",
+                  d->snap_dir, (unsigned long long)behind, (unsigned long long)b->snap.index,
+                  err == ERR_NOT_FOUND ? "failed to find database snapshot file (snap: snapshot "
+                                         "file doesn't exist)"
+                                       : err_text(err == 0 ? ERR_MISMATCH : err));
 }
 
 /* Behind a snapshot that was received the WAL may still hold what an earlier leader had sent and
