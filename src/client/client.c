@@ -6,8 +6,14 @@
 #include "base/list.h"
 #include "client/endpoint.h"
 #include "rpc/rpc_client.h"
+#include "wire/kv.h"
 
-enum { CONNECT_TIMEOUT_MS = 5000, METADATA_MAX = 3, DEADLINE_SLACK_MS = 20 };
+enum {
+    CONNECT_TIMEOUT_MS = 5000,
+    METADATA_MAX = 3,
+    DEADLINE_SLACK_MS = 20,
+    LOGIN_TIMEOUT_MS = 5000
+};
 
 enum link_state {
     LINK_IDLE, /* never tried, or the pause is over */
@@ -38,7 +44,8 @@ struct client_call {
     uint64_t deadline_ms;           /* 0: none */
     unsigned attempts;
     bool has_message;
-    bool is_held; /* paused by the owner */
+    bool is_held;       /* paused by the owner */
+    bool has_new_token; /* it was made once more after a login */
     enum call_state state;
     uint8_t body[];
 };
@@ -47,6 +54,9 @@ struct client {
     struct client_conf conf;
     struct list calls;
     char *token;
+    char *user; /* for a new token; NULL: none */
+    char *password;
+    struct client_call *login; /* under way */
     char *user_agent;
     struct buf last_failure;
     size_t next; /* link to take next */
@@ -110,6 +120,8 @@ static void client_free(struct client *c)
 {
     buf_deinit(&c->last_failure);
     mem_free(c->token);
+    mem_free(c->user);
+    mem_free(c->password);
     mem_free(c->user_agent);
     mem_free(c);
 }
@@ -142,6 +154,14 @@ void client_token_set(struct client *c, const char *token)
 {
     mem_free(c->token);
     c->token = token == NULL ? NULL : mem_strdup(token);
+}
+
+void client_credentials_set(struct client *c, const char *user, const char *password)
+{
+    mem_free(c->user);
+    mem_free(c->password);
+    c->user = mem_strdup(user);
+    c->password = mem_strdup(password);
 }
 
 const char *client_last_failure(const struct client *c)
@@ -303,6 +323,62 @@ static void end_by_deadline(struct client_call *call)
                                            .is_deadline = true});
 }
 
+/* ---- a new token ---- */
+
+static bool wants_token(const struct client_call *call, const struct grpc_status *status)
+{
+    int err = err_rpc_from_text((const char *)status->message.data, status->message.len);
+    return call->client->user != NULL && !call->has_new_token && !call->has_message &&
+           (err == ERR_RPC_INVALID_AUTH_TOKEN || err == ERR_RPC_AUTH_OLD_REVISION);
+}
+
+static void on_token(void *arg, struct slice msg)
+{
+    struct client *c = arg;
+    struct wire_scan s;
+    wire_scan_init(&s, msg);
+    while (wire_scan_next(&s)) {
+        if (s.field == 2 && s.type == WIRE_LEN) {
+            mem_free(c->token);
+            c->token = mem_strndup(s.bytes.data, s.bytes.len);
+        }
+    }
+}
+
+/* With or without: those that wait go on, and a second refusal counts. */
+static void on_login_done(void *arg, const struct client_status *status)
+{
+    struct client *c = arg;
+    (void)status;
+    c->login = NULL;
+    kick_later(c);
+}
+
+bool client_token_renew(struct client *c)
+{
+    struct buf body = BUF_INIT;
+    if (c->user == NULL) {
+        return false;
+    }
+    if (c->login != NULL) {
+        return true;
+    }
+    wire_append_bytes(&body, 1, slice_cstr(c->user));
+    wire_append_bytes(&body, 2, slice_cstr(c->password));
+    c->login = client_call_start(
+        c, &(struct client_call_options){.method = "/etcdserverpb.Auth/Authenticate",
+                                         .body = buf_slice(&body),
+                                         .is_read = true,
+                                         .timeout_ms = LOGIN_TIMEOUT_MS,
+                                         .on_message = on_token,
+                                         .on_done = on_login_done,
+                                         .arg = c});
+    ensure(c->login != NULL); /* a request of a few bytes: as any other allocation */
+    c->login->has_new_token = true;
+    buf_deinit(&body);
+    return true;
+}
+
 static void on_inner_done(void *arg, struct grpc_client_call *inner,
                           const struct grpc_status *status)
 {
@@ -316,6 +392,12 @@ static void on_inner_done(void *arg, struct grpc_client_call *inner,
     }
     if (is_deadline_reset(call, status)) {
         end_by_deadline(call);
+        return;
+    }
+    if (wants_token(call, status)) {
+        call->has_new_token = true;
+        call->state = CALL_WAITING;
+        (void)client_token_renew(c);
         return;
     }
     if (!may_retry(call, status)) {
@@ -407,7 +489,8 @@ static struct client_call *first_waiting(struct client *c)
 {
     LIST_FOREACH (&c->calls, node) {
         struct client_call *call = LIST_ENTRY(node, struct client_call, node);
-        if (call->state == CALL_WAITING) {
+        /* While a login is under way its new token is waited for. */
+        if (call->state == CALL_WAITING && (c->login == NULL || call == c->login)) {
             return call;
         }
     }

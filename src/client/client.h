@@ -96,6 +96,13 @@ void client_call_unpause(struct client_call *call);
 /* Sent with every call as metadata `token`; NULL: none. */
 void client_token_set(struct client *c, const char *token);
 
+/* Who to log in as when a call ends because its token is not known any more (it ran out, or the
+ * server has started anew): then there is a new token, and the call is made once more. */
+void client_credentials_set(struct client *c, const char *user, const char *password);
+/* The same at once: calls that start from here on wait for the new token.  False without
+ * credentials. */
+bool client_token_renew(struct client *c);
+
 /* Why the newest connection failed: `connection error: desc = "transport: ..."`; "" when none did.
  */
 const char *client_last_failure(const struct client *c);

@@ -164,6 +164,7 @@ int client_login(struct client *c, const struct client_runner *r, const char *us
     }
     if (err == 0 && token != NULL) {
         client_token_set(c, token);
+        client_credentials_set(c, user, password);
     }
     mem_free(token);
     buf_deinit(&body);

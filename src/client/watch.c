@@ -13,6 +13,7 @@ struct client_watch {
     int64_t next; /* revision to go on from; 0: from now on */
     bool prev_kv;
     bool progress_notify;
+    bool has_new_token; /* asked once more after a login */
     void *arg;
     struct buf key;
     struct buf range_end;
@@ -29,6 +30,7 @@ struct client_watcher {
     size_t orphans; /* creates sent for watches that were stopped since */
     bool is_held;
     bool wants_progress;
+    bool is_renewing; /* the stream under way has an old token */
     void (*on_ready)(void *arg);
     void *arg;
 };
@@ -182,6 +184,26 @@ static void send_cancel(struct client_watcher *w, int64_t id)
     buf_deinit(&body);
 }
 
+/* A member checks the token of the stream at each create. */
+static bool is_about_token(struct slice reason)
+{
+    static const char *const texts[] = {
+        "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
+        "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old"};
+    return slice_equal_cstr(reason, texts[0]) || slice_equal_cstr(reason, texts[1]);
+}
+
+/* All watches again, on another stream, which has the new token. */
+static void start_anew(struct client_watcher *w)
+{
+    struct env_exec *exec = w->env->exec;
+    LIST_FOREACH (&w->watches, node) {
+        LIST_ENTRY(node, struct client_watch, node)->state = WATCH_NEW;
+    }
+    w->is_renewing = true;
+    exec->ops->timer_start(exec, &w->pause, CLIENT_WATCH_PAUSE_MS);
+}
+
 static void on_created(struct client_watcher *w, const struct wire_watch_resp *r)
 {
     struct client_watch *watch = watch_in(w, WATCH_ASKED);
@@ -193,11 +215,18 @@ static void on_created(struct client_watcher *w, const struct wire_watch_resp *r
     if (watch == NULL) {
         return; /* nobody asked */
     }
+    if (r->canceled && is_about_token(r->cancel_reason) && !watch->has_new_token &&
+        client_token_renew(w->client)) {
+        watch->has_new_token = true;
+        start_anew(w);
+        return;
+    }
     if (r->canceled && r->cancel_reason.len > 0) {
         watch_end(watch, answer_new(watch), r->cancel_reason);
         return;
     }
     watch->state = WATCH_ACTIVE;
+    watch->has_new_token = false;
     watch->id = r->watch_id;
     if (watch->next == 0) {
         watch->next = r->header.revision + 1;
@@ -284,7 +313,8 @@ static void on_done(void *arg, const struct client_status *status)
     w->is_held = false;
     w->orphans = 0;
     bool passes = status->code == GRPC_UNAVAILABLE || status->code == GRPC_INTERNAL ||
-                  status->code == GRPC_OK;
+                  status->code == GRPC_OK || w->is_renewing;
+    w->is_renewing = false;
     client_status_text(status, &reason);
     LIST_FOREACH (&w->watches, node) {
         struct client_watch *watch = LIST_ENTRY(node, struct client_watch, node);
@@ -319,7 +349,12 @@ static void ask_next(struct client_watcher *w)
 
 static void on_pause_over(struct env_timer *t)
 {
-    ask_next(container_of(t, struct client_watcher, pause));
+    struct client_watcher *w = container_of(t, struct client_watcher, pause);
+    if (w->is_renewing && w->call != NULL) {
+        client_call_cancel(w->call); /* its end makes all watches anew, after another pause */
+    } else {
+        ask_next(w);
+    }
 }
 
 /* ---- the face ---- */

@@ -44,7 +44,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # A hang limit: no command of the list takes longer than a few seconds.
 HANG_S = 60
 # A command that stays is done when it has printed and then been silent for so long; it has begun after so long.
-QUIET_S = 0.7
+QUIET_S = 1.0
 BEGIN_S = 0.8
 
 MASKS = [

@@ -574,6 +574,30 @@ static void refuses_bad_settings(void **state)
     assert_int_equal(client_create(&conf, &c), ERR_INVALID);
 }
 
+static void a_lost_token_is_replaced_once(void **state)
+{
+    (void)state;
+    static const uint8_t token[] = {0x12, 3, 'a', '.', '1'};
+    struct result r = {0};
+    struct client *c = make(1);
+    client_token_set(c, "old");
+    client_credentials_set(c, "u", "p");
+    start(c, &r, false, 0);
+    run_deferred();
+    up(0);
+    end_call(&calls[0], GRPC_UNAUTHENTICATED, "etcdserver: invalid auth token", true);
+    assert_int_equal(call_count, 2); /* the login */
+    assert_int_equal(r.done, 0);
+    calls[1].ops->on_message(calls[1].arg, &calls[1], slice_make(token, sizeof(token)));
+    end_call(&calls[1], GRPC_OK, "", true);
+    assert_int_equal(call_count, 3);
+    end_call(&calls[2], GRPC_UNAUTHENTICATED, "etcdserver: invalid auth token", true);
+    assert_int_equal(call_count, 3); /* not again and again */
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.code, GRPC_UNAUTHENTICATED);
+    client_destroy(c);
+}
+
 /* ---- watches over fake streams
  * ------------------------------------------------------------------------------ */
 
@@ -703,6 +727,38 @@ static void a_watch_ends_with_a_reason(void **state)
     client_destroy(c);
 }
 
+static void a_watch_gets_a_new_token(void **state)
+{
+    (void)state;
+    unsigned ready;
+    struct client *c = make(1);
+    struct client_watcher *w = watcher(c, &ready);
+    struct wire_watch_resp refused = {
+        .created = true,
+        .canceled = true,
+        .watch_id = -1,
+        .cancel_reason =
+            SLICE_LIT("rpc error: code = Unauthenticated desc = etcdserver: invalid auth token")};
+    client_credentials_set(c, "u", "p");
+    watch_key(w, &ready);
+    run_deferred();
+    up(0);
+    answer(&refused, 0);
+    assert_int_equal(call_count, 2); /* the login */
+    end_call(&calls[1], GRPC_OK, "", true);
+    pass(3 * CLIENT_WATCH_PAUSE_MS);
+    assert_int_equal(call_count, 3);
+    assert_true(calls[0].is_over);
+    assert_int_equal(ready, 0);
+    answer(&refused, 0);
+    assert_int_equal(call_count, 3); /* not again and again */
+    struct client_watch_answer *a = client_watcher_take(w);
+    assert_true(a->is_end);
+    client_watch_answer_free(a);
+    client_watcher_destroy(w);
+    client_destroy(c);
+}
+
 static void a_slow_reader_holds_the_stream_back(void **state)
 {
     (void)state;
@@ -811,6 +867,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(watches_are_created_one_by_one_and_go_on_elsewhere),
+        cmocka_unit_test(a_lost_token_is_replaced_once),
+        cmocka_unit_test(a_watch_gets_a_new_token),
         cmocka_unit_test(a_watch_ends_with_a_reason),
         cmocka_unit_test(a_slow_reader_holds_the_stream_back),
         cmocka_unit_test(a_stopped_watch_is_cancelled_and_silent),
