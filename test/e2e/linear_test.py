@@ -73,18 +73,29 @@ def test_checker_sees_a_doubled_write(t):
     assert not fits(put(0, 1, 'a', 'unknown'), get(2, 3, 'a', 1), put(4, 5, 'b'), get(6, 7, 'a', 3))
 
 
-def planted(ops, what):
+def stale_answers(ops, o):
+    """Answers older than what somebody had been told before this read began."""
+    gets = [p for p in ops if p.kind == 'get' and p.key == o.key and p.outcome == 'ok']
+    newest = max((p.seen_version for p in gets if p.ret < o.call), default=0)
+    return [p for p in gets if 0 < p.seen_version < newest]
+
+
+PLANTS = 8  # spots that are tried for each kind
+
+
+def planted(ops, what, seed):
     """The same history with one fault in it."""
-    ops, rng = list(ops), random.Random(7)
+    ops, rng = list(ops), random.Random(seed)
     spots = [i for i, o in enumerate(ops) if o.kind == 'get' and o.outcome == 'ok' and o.seen_version > 2]
+    if what == 'stale':
+        spots = [i for i in spots if stale_answers(ops, ops[i])]
+    if not spots:
+        return None
     at = rng.choice(spots)
     o = ops[at]
     if what == 'stale':
-        older = [p for p in ops if p.kind == 'get' and p.key == o.key and 0 < p.seen_version < o.seen_version - 1
-                 and p.ret < o.call]
-        if not older:
-            return None
-        ops[at] = o._replace(seen=older[0].seen, seen_version=older[0].seen_version)
+        older = stale_answers(ops, o)[0]
+        ops[at] = o._replace(seen=older.seen, seen_version=older.seen_version)
     else:
         # As if one write before it had not been done, or had been done twice.
         step = -1 if what == 'lost' else 1
@@ -128,10 +139,11 @@ def histories(t, is_tls):
     ops = []
     for i in range(SETTINGS['rounds']):
         ops = one_round(t, SETTINGS['seed'] + i, is_tls)
-    # The checker would have seen it in a history of this size.
+    # The checker would have seen it in a history of this size.  Not at every spot: a write that nobody heard of again
+    # explains one more version.
     for what in ('stale', 'lost', 'doubled'):
-        faulty = planted(ops, what)
-        assert faulty is not None and linear.check(faulty) is not None, f'a planted fault was not seen: {what}'
+        faulty = [planted(ops, what, seed) for seed in range(PLANTS)]
+        assert any(f is not None and linear.check(f) is not None for f in faulty), f'a planted fault was not seen: {what}'
 
 
 def test_histories_are_linear(t):
