@@ -205,7 +205,7 @@ static const struct scenario scenarios[] = {
      checkpoints},
     {"level-rises", "storage-formats 2.6", BIT(FAULT_LEVEL) | BIT(FAULT_KILL), 3, level_3_5},
     {"votes", "raft: elections in quick succession",
-     CRASHES | BIT(FAULT_ISOLATE) | BIT(FAULT_MESSAGES) | BIT(FAULT_TRANSFER), 5, votes},
+     CRASHES | BIT(FAULT_ISOLATE) | BIT(FAULT_MESSAGES) | BIT(FAULT_SLOW_LINK), 5, votes},
     {"messages-in-disorder", "raft", BIT(FAULT_MESSAGES) | BIT(FAULT_KILL), 5, busy},
 };
 

@@ -150,8 +150,8 @@ def rule_of(text):
 def hunt(tree, scenario, seeds):
     """(runs, rule) of the first failure, or (runs, None)."""
     exe = str(tree / 'build' / 'sim' / 'simulator')
-    plans = [['--scenario', scenario, '--seed', str(s)] for s in range(1, 1 + seeds // 4)]
-    plans += [['--seed', str(s)] for s in range(1, 1 + seeds - seeds // 4)]
+    plans = [['--scenario', scenario, '--seed', str(s)] for s in range(1, 1 + seeds // 2)]
+    plans += [['--seed', str(s)] for s in range(1, 1 + seeds - seeds // 2)]
     for n, plan in enumerate(plans, 1):
         code, text = run([exe, *plan], tree, 600)
         if code != 0:
