@@ -11,6 +11,7 @@
 
 enum {
     DOWN_MAX_MS = 6000,
+    DOWN_SHORT_MS = 60, /* back within the same term */
     LAST_MAX_MS = 5000,
     POWER_OPS_MAX = 40,
     KEEP_MS = 50,
@@ -306,7 +307,7 @@ static void disk_fault(struct run *r, struct run_slot *s, enum run_fault f)
 
 static void process_fault(struct run *r, struct run_slot *s, enum run_fault f)
 {
-    uint64_t down_ms = run_draw(r, 1, DOWN_MAX_MS);
+    uint64_t down_ms = run_draw(r, 1, run_chance(r, 40) ? DOWN_SHORT_MS : DOWN_MAX_MS);
     struct sim_disk *d = sim_host_disk(s->host);
     if (f == FAULT_POWER && run_chance(r, 30)) {
         slot_crash(s, true, down_ms);

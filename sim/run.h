@@ -147,6 +147,7 @@ struct run_slot {
     raft_term *terms; /* of its log, by index */
     size_t term_count;
     raft_index applied;
+    raft_term promised_term;       /* newest one in which it has voted or stored */
     struct raft_entry_id promised; /* newest entry that it has said to have stored */
     uint64_t next_check;
 };

@@ -148,6 +148,17 @@ static void growing(struct run_options *o)
     o->think_max_ms = 10;
 }
 
+static void votes(struct run_options *o)
+{
+    busy(o);
+    o->pre_vote = false;
+    o->heartbeat_ms = 50;
+    o->election_ms = 500;
+    o->fault_min_ms = 100;
+    o->fault_max_ms = 1000;
+    o->think_max_ms = 20;
+}
+
 static void level_3_5(struct run_options *o)
 {
     busy(o);
@@ -193,6 +204,8 @@ static const struct scenario scenarios[] = {
     {"leases-checkpointed", "client-api 2.3", BIT(FAULT_TRANSFER) | BIT(FAULT_DRIFT), 3,
      checkpoints},
     {"level-rises", "storage-formats 2.6", BIT(FAULT_LEVEL) | BIT(FAULT_KILL), 3, level_3_5},
+    {"votes", "raft: elections in quick succession",
+     CRASHES | BIT(FAULT_ISOLATE) | BIT(FAULT_MESSAGES) | BIT(FAULT_SLOW_LINK), 5, votes},
     {"messages-in-disorder", "raft", BIT(FAULT_MESSAGES) | BIT(FAULT_KILL), 5, busy},
 };
 

@@ -121,6 +121,10 @@ static void vote_look(struct run *r, const struct raft_message *m)
 
 void truth_sent(struct run *r, struct run_slot *s, const struct raft_message *m)
 {
+    bool waits_for_sync = m->type == RAFT_MSG_VOTE_RESP || m->type == RAFT_MSG_APP_RESP;
+    if (waits_for_sync && !m->reject && m->term > s->promised_term) {
+        s->promised_term = m->term;
+    }
     if (m->type == RAFT_MSG_VOTE_RESP && !m->reject) {
         vote_look(r, m);
     } else if (m->type == RAFT_MSG_APP_RESP && !m->reject && m->index > 0) {
@@ -340,9 +344,32 @@ void truth_look(struct run *r, struct run_slot *s)
     }
 }
 
+/* Terms and votes that it has spoken of are on its disk. */
+static void hard_state_look(struct run *r, const struct run_slot *s, const struct raft_status *st)
+{
+    if (st->hard.term < s->promised_term) {
+        run_fail(r,
+                 "what was acknowledged survives: %s had spoken in term %" PRIu64
+                 ", it is back in term %" PRIu64,
+                 s->name, s->promised_term, st->hard.term);
+    }
+    size_t count = r->vote_count < RUN_VOTES_MAX ? r->vote_count : RUN_VOTES_MAX;
+    for (size_t i = 0; i < count; i++) {
+        const struct run_vote *v = &r->votes[i];
+        if (v->from == s->id && v->term == st->hard.term && v->to != st->hard.vote) {
+            run_fail(r,
+                     "one vote a term: %s has forgotten its vote for %" PRIx64 " in term %" PRIu64,
+                     s->name, v->to, v->term);
+        }
+    }
+}
+
 void truth_begin(struct run *r, struct run_slot *s)
 {
     const struct core *c = slot_core(s);
+    struct raft_status st;
+    raft_status(c->raft, &st);
+    hard_state_look(r, s, &st);
     raft_index last = raft_log_last_index(c->raft);
     raft_term term = 0;
     int err = raft_log_term(c->raft, last, &term);
