@@ -58,6 +58,8 @@ struct auth_who {
     bool is_known;     /* a token or a certificate named him */
 };
 
+/* Without "Bearer "; data NULL: none. */
+struct slice auth_token_of(const struct auth_caller *caller);
 /* ERR_RPC_INVALID_AUTH_TOKEN.  caller NULL: nobody. */
 MUST_USE int auth_identify(const struct auth_store *a, const struct auth_caller *caller,
                            uint64_t now_ms, struct auth_who *out);

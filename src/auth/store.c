@@ -258,19 +258,21 @@ struct slice auth_role_name_at(const struct auth_store *a, size_t i)
 
 /* ---- who asks ---- */
 
+struct slice auth_token_of(const struct auth_caller *caller)
+{
+    struct slice token = caller->token, bearer = SLICE_LIT("Bearer ");
+    return slice_has_prefix(token, bearer) ? slice_skip(token, bearer.len) : token;
+}
+
 static int identify_token(const struct auth_store *a, const struct auth_caller *caller,
                           uint64_t now_ms, struct auth_who *out)
 {
-    struct slice token = caller->token, bearer = SLICE_LIT("Bearer ");
-    if (slice_has_prefix(token, bearer)) {
-        token = slice_skip(token, bearer.len);
-    }
     if (a->tokens == NULL) {
         return ERR_RPC_INVALID_AUTH_TOKEN;
     }
     struct auth_identity id;
     const struct auth_now now = {.mono_ms = now_ms, .wall_ms = caller->wall_ms};
-    int err = auth_tokens_lookup(a->tokens, token, a->revision, now, &id);
+    int err = auth_tokens_lookup(a->tokens, auth_token_of(caller), a->revision, now, &id);
     if (err == 0) {
         *out = (struct auth_who){.user = id.user, .revision = id.revision, .is_known = true};
     }

@@ -390,6 +390,15 @@ static void begin(struct grpc_call *call)
     }
 }
 
+/* The message that came with the call's begin, when on_start has paused. */
+static void keep_message(struct relay_home_call *hc, struct slice msg)
+{
+    struct relay_mail *m = mail_for(hc, RELAY_MESSAGE);
+    m->has_message = true;
+    buf_append_slice(&m->bytes, msg);
+    list_push_back(&hc->held, &m->mail.node);
+}
+
 static void up_open(struct relay_mail *m)
 {
     struct grpc_relay *r = m->relay;
@@ -421,7 +430,9 @@ static void up_open(struct relay_mail *m)
     }
     hc->inside++;
     begin(call);
-    if (m->has_message && !call->is_answered) {
+    if (m->has_message && call->is_paused) {
+        keep_message(hc, msg);
+    } else if (m->has_message && !call->is_answered) {
         deliver_message(hc, msg);
     }
     hc->inside--;
@@ -453,7 +464,9 @@ static bool up_in_order(struct relay_home_call *hc, struct relay_mail *m)
     hc->inside++;
     if (m->kind == RELAY_MESSAGE) {
         deliver_message(hc, buf_slice(&m->bytes));
-        give_taken(hc, m->bytes.len);
+        if (!m->has_message) { /* what came with the call's begin was not counted */
+            give_taken(hc, m->bytes.len);
+        }
     } else if (call->method->kind != GRPC_KIND_UNARY && call->method->on_half_close != NULL) {
         call->method->on_half_close(call);
     }

@@ -122,8 +122,8 @@ static void auth_on_message(struct grpc_call *call, struct slice msg)
 
 #define UNARY(n, message, cancel)                                                                  \
     {                                                                                              \
-        .service = "etcdserverpb.Auth", .name = n, .kind = GRPC_KIND_UNARY, .on_message = message, \
-        .on_cancel = cancel                                                                        \
+        .service = "etcdserverpb.Auth", .name = n, .kind = GRPC_KIND_UNARY,                        \
+        .on_start = service_on_start, .on_message = message, .on_cancel = cancel                   \
     }
 #define PLAIN(n) UNARY(n, auth_on_message, service_on_cancel)
 
@@ -131,7 +131,11 @@ static const struct grpc_method auth_methods[] = {
     PLAIN("AuthEnable"),
     PLAIN("AuthDisable"),
     PLAIN("AuthStatus"),
-    UNARY("Authenticate", authenticate_on_message, login_on_cancel),
+    {.service = "etcdserverpb.Auth", /* any token is ignored */
+     .name = "Authenticate",
+     .kind = GRPC_KIND_UNARY,
+     .on_message = authenticate_on_message,
+     .on_cancel = login_on_cancel},
     UNARY("UserAdd", user_add_on_message, login_on_cancel),
     PLAIN("UserGet"),
     PLAIN("UserList"),

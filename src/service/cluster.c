@@ -247,6 +247,7 @@ static void promote_on_cancel(struct grpc_call *call, int err)
 {
     (void)err;
     struct promote_call *pc = grpc_call_user(call);
+    service_unhold(call);
     if (pc->promotion != NULL) {
         promotion_cancel(pc->promotion);
     }
@@ -255,7 +256,7 @@ static void promote_on_cancel(struct grpc_call *call, int err)
 #define UNARY(n, message, cancel)                                                                  \
     {                                                                                              \
         .service = "etcdserverpb.Cluster", .name = n, .kind = GRPC_KIND_UNARY,                     \
-        .on_message = message, .on_cancel = cancel                                                 \
+        .on_start = service_on_start, .on_message = message, .on_cancel = cancel                   \
     }
 
 static const struct grpc_method cluster_methods[] = {

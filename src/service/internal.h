@@ -52,6 +52,7 @@ struct service {
     struct list lease_asks; /* renewals and looks under way */
     size_t lease_asks_open; /* questions to the leader */
     struct logins *logins;
+    struct holds *holds;
     struct monitor *monitor;
     struct watches *watches;
 };
@@ -140,6 +141,15 @@ promotion_start(struct service *s, uint64_t id, struct slice token,
 void promotion_cancel(struct promotion *p);
 /* Ends those that wait for the leader. */
 void promotions_stop(struct service *s);
+/* hold.c: on_start of every method that looks at a token: waits until it can be judged.  The last
+ * eight bytes of the call's own are hold's. */
+void service_on_start(struct grpc_call *call);
+/* In on_cancel of the same, and with an answer that does not wait for a message. */
+void service_unhold(struct grpc_call *call);
+void holds_create(struct service *s);
+/* All go on. */
+void holds_stop(struct service *s);
+void holds_destroy(struct service *s);
 /* login.c: what needs bcrypt. */
 void logins_create(struct service *s);
 /* Tokens that nobody uses go. */

@@ -172,6 +172,7 @@ static void look_on_cancel(struct grpc_call *call, int err)
 {
     struct look *k = *look_of(call);
     (void)err;
+    service_unhold(call);
     if (k != NULL) {
         lease_ask_cancel(k->ask);
         mem_free(k);
@@ -231,6 +232,12 @@ static void list_on_message(struct grpc_call *call, struct slice msg)
     mem_free(ids);
 }
 
+static void list_on_cancel(struct grpc_call *call, int err)
+{
+    (void)err;
+    service_unhold(call);
+}
+
 /* ---- LeaseKeepAlive: one renewal after the other, in order ---- */
 
 struct keep_alive {
@@ -252,6 +259,7 @@ static void keep_alive_on_start(struct grpc_call *call)
     struct keep_alive *k = mem_zalloc(sizeof(*k));
     k->call = call;
     *(struct keep_alive **)grpc_call_user(call) = k;
+    service_on_start(call);
 }
 
 /* The next message may be delivered from inside, and end the call. */
@@ -320,6 +328,7 @@ static void keep_alive_on_cancel(struct grpc_call *call, int err)
 {
     struct keep_alive *k = keep_alive_of(call);
     (void)err;
+    service_unhold(call);
     if (k->ask != NULL) {
         lease_ask_cancel(k->ask);
     }
@@ -376,11 +385,13 @@ static const struct grpc_method lease_methods[] = {
     {.service = "etcdserverpb.Lease",
      .name = "LeaseGrant",
      .kind = GRPC_KIND_UNARY,
+     .on_start = service_on_start,
      .on_message = grant_on_message,
      .on_cancel = service_on_cancel},
     {.service = "etcdserverpb.Lease",
      .name = "LeaseRevoke",
      .kind = GRPC_KIND_UNARY,
+     .on_start = service_on_start,
      .on_message = revoke_on_message,
      .on_cancel = service_on_cancel},
     {.service = "etcdserverpb.Lease",
@@ -394,12 +405,15 @@ static const struct grpc_method lease_methods[] = {
     {.service = "etcdserverpb.Lease",
      .name = "LeaseTimeToLive",
      .kind = GRPC_KIND_UNARY,
+     .on_start = service_on_start,
      .on_message = look_on_message,
      .on_cancel = look_on_cancel},
     {.service = "etcdserverpb.Lease",
      .name = "LeaseLeases",
      .kind = GRPC_KIND_UNARY,
-     .on_message = list_on_message},
+     .on_start = service_on_start,
+     .on_message = list_on_message,
+     .on_cancel = list_on_cancel},
 };
 
 void lease_register(struct service *s, struct grpc_server *server)

@@ -349,6 +349,7 @@ void login_on_cancel(struct grpc_call *call, int err)
 {
     (void)err;
     struct login *l = *login_of(call);
+    service_unhold(call);
     if (l == NULL) {
         return;
     }

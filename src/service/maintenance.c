@@ -218,7 +218,7 @@ static void defrag_on_message(struct grpc_call *call, struct slice msg)
 #define UNARY(n, fn)                                                                               \
     {                                                                                              \
         .service = "etcdserverpb.Maintenance", .name = n, .kind = GRPC_KIND_UNARY,                 \
-        .on_message = fn, .on_cancel = service_on_cancel                                           \
+        .on_start = service_on_start, .on_message = fn, .on_cancel = service_on_cancel             \
     }
 
 static const struct grpc_method maintenance_methods[] = {
@@ -232,6 +232,7 @@ static const struct grpc_method maintenance_methods[] = {
     {.service = "etcdserverpb.Maintenance",
      .name = "Snapshot",
      .kind = GRPC_KIND_SERVER_STREAM,
+     .on_start = service_on_start,
      .on_message = snapshot_on_message,
      .on_writable = snapshot_on_writable,
      .on_cancel = snapshot_on_cancel},

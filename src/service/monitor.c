@@ -330,6 +330,7 @@ void service_stop(struct service *s)
     }
     promotions_stop(s);
     lease_asks_stop(s);
+    holds_stop(s);
     logins_stop(s);
     watches_stop(s);
 }

@@ -12,6 +12,7 @@ struct service *service_create(const struct service_options *opts)
     list_init(&s->promotions);
     list_init(&s->lease_asks);
     logins_create(s);
+    holds_create(s);
     monitor_create(s);
     watches_create(s);
     return s;
@@ -33,6 +34,7 @@ void service_destroy(struct service *s)
     watches_destroy(s);
     monitor_destroy(s);
     logins_destroy(s);
+    holds_destroy(s);
     while (s->free != NULL) {
         struct service_call *sc = s->free;
         s->free = sc->next_free;
@@ -139,6 +141,7 @@ void service_on_cancel(struct grpc_call *call, int err)
 {
     (void)err;
     struct service_call *sc = *(struct service_call **)grpc_call_user(call);
+    service_unhold(call);
     if (sc != NULL) {
         sc->call = NULL;
         driver_cancel(sc->service->driver, &sc->req);

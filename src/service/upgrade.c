@@ -102,11 +102,13 @@ static const struct grpc_method upgrade_methods[] = {
     {.service = UPGRADE_SERVICE,
      .name = "Status",
      .kind = GRPC_KIND_UNARY,
+     .on_start = service_on_start,
      .on_message = status_on_message,
      .on_cancel = service_on_cancel},
     {.service = UPGRADE_SERVICE,
      .name = "Raise",
      .kind = GRPC_KIND_UNARY,
+     .on_start = service_on_start,
      .on_message = raise_on_message,
      .on_cancel = service_on_cancel},
 };

@@ -368,6 +368,7 @@ static void watch_on_start(struct grpc_call *call)
         leader_watch(all);
     }
     *call_slot(call) = wc;
+    service_on_start(call);
 }
 
 static void call_end(struct watch_call *wc)
@@ -380,6 +381,7 @@ static void call_end(struct watch_call *wc)
     wc->all->count--;
     map_deinit(&wc->by_id);
     *call_slot(wc->call) = NULL;
+    service_unhold(wc->call);
     mem_free(wc);
 }
 
