@@ -8,6 +8,7 @@ import time
 
 import reference
 from cairn_test import HANG_S, Skip
+from login import login
 from mixed import Mixed, MixedMember, ports, under, wait_for
 from mixed_rows import far_behind, operations, say
 
@@ -79,7 +80,43 @@ def row_12_versions(t, version):
 
 def row_13_auth(t, version):
     """Users, roles, tokens of each endpoint, denied requests."""
-    raise Skip('issue 5: Cairn has no authentication yet; an entry that changes it stops the member')
+    c = Mixed(t, version, 'ece', how='dir', args=['--bcrypt-cost', '4']).up()
+    root, alice = ('--user', 'root:rpw'), ('--user', 'alice:apw')
+    for kind in 'cairn', 'etcd':
+        lead = c.lead(kind)
+        for args in (('user', 'add', 'root:rpw'), ('user', 'grant-role', 'root', 'root'), ('user', 'add', 'alice:apw'),
+                     ('role', 'add', 'r'), ('role', 'grant-permission', 'r', 'readwrite', 'a', 'b'),
+                     ('role', 'grant-permission', 'r', 'read', 'x', '--from-key'), ('user', 'grant-role', 'alice', 'r'),
+                     ('put', 'a', kind), ('put', 'c', kind), ('auth', 'enable')):
+            c.ctl(*args, members=[lead])
+        for m in c.members:
+            assert c.ctl(*alice, 'get', 'a', '--print-value-only', members=[m])[0] == kind + '\n'
+            c.ctl(*alice, 'put', 'a', kind, members=[m])
+            c.refusal(m, 'etcdserver: permission denied', *alice, 'get', 'c')
+            c.refusal(m, 'etcdserver: permission denied', *alice, 'put', 'x', 'v')
+            c.refusal(m, 'etcdserver: permission denied', *alice, 'user', 'list')
+            c.refusal(m, 'etcdserver: user name is empty', 'get', 'a')
+            c.refusal(m, 'invalid user ID or password', '--user', 'alice:no', 'get', 'a')
+            c.ctl(*root, 'user', 'passwd', 'alice', '--interactive=false', members=[m], input='apw')
+        every_token_everywhere(c)
+        c.ctl(*root, 'role', 'revoke-permission', 'r', 'a', 'b', members=[lead])
+        for m in c.members:
+            c.refusal(m, 'etcdserver: permission denied', *alice, 'get', 'a')
+        c.ctl(*root, 'auth', 'disable', members=[lead])
+        for args in (('user', 'delete', 'alice'), ('user', 'delete', 'root'), ('role', 'delete', 'r')):
+            c.ctl(*args, members=[lead])
+    c.finish()
+
+
+def every_token_everywhere(c):
+    """A login at any member is good at each other one; it ends everywhere with the user's password."""
+    tokens = [login(m.client_port, 'alice', 'apw') for m in c.members]
+    for token in tokens:
+        for m in c.members:
+            assert c.ctl('--auth-jwt-token', token, 'get', 'a', members=[m])[0] != '', (m.kind, token)
+    c.ctl('--user', 'root:rpw', 'user', 'passwd', 'alice', '--interactive=false', members=[c.members[0]], input='apw')
+    for m in c.members:
+        c.refusal(m, 'etcdserver: invalid auth token', '--auth-jwt-token', tokens[0], 'get', 'a')
 
 
 def sign(c, name, cn='member', san='IP:127.0.0.1', usage='serverAuth,clientAuth'):
