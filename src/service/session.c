@@ -321,7 +321,7 @@ struct wire_op session_op_put(const struct session *x)
         .put = {.key = buf_slice(&x->key), .value = x->value, .lease = x->lease}};
 }
 
-static struct wire_op get_one(struct session *x, enum wire_sort_order order, int64_t rev_max)
+static struct wire_op get_one(struct session *x, int32_t order, int64_t rev_max)
 {
     struct wire_op op = {.kind = WIRE_OP_RANGE,
                          .range = {.limit = 1,
