@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backend/internal.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 
 static int open_file(struct backend *b, struct backend_file **out)
@@ -206,7 +207,9 @@ void backend_seal(struct backend *b, uint64_t index, uint64_t term, uint64_t now
         return;
     }
     struct tail_mark *m = tail_ring_push(&t->marks);
+    FAILPOINT(beforeWritebackBuf);
     *m = (struct tail_mark){index, term, t->records.end, t->ops.end, t->slabs.end};
+    FAILPOINT(afterWritebackBuf);
     if (is_change && b->first_seal_ms == 0) {
         b->first_seal_ms = now_ms + 1;
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backend/internal.h"
+#include "base/failpoint.h"
 
 /* The last mark at or below durable_index that is not handed over yet, or NULL. */
 static const struct tail_mark *mark_to_take(const struct backend *b, uint64_t durable_index)
@@ -71,9 +72,11 @@ struct backend_batch *backend_batch_take(struct backend *b, uint64_t durable_ind
     bool is_rest = b->tail.records.end > b->taken_records || b->tail.ops.end > b->taken_ops;
     b->first_seal_ms = is_rest ? now_ms + 1 : 0;
     b->running = batch;
+    FAILPOINT(commitBeforePreCommitHook);
     if (b->on_batch != NULL) {
         b->on_batch(b->on_batch_arg, batch, batch->mark.index, batch->mark.term);
     }
+    FAILPOINT(commitAfterPreCommitHook);
     return batch;
 }
 
@@ -134,10 +137,12 @@ int backend_batch_commit(struct backend_batch *batch)
     const struct backend *b = batch->backend;
     struct bolt_bucket *buckets[BACKEND_BUCKETS_MAX] = {NULL};
     struct bolt_tx *tx;
+    FAILPOINT(beforeStartDBTxn);
     int err = bolt_tx_begin(batch->db, true, &tx);
     if (err != 0) {
         return err;
     }
+    FAILPOINT(afterStartDBTxn);
     for (size_t i = 0; err == 0 && i < b->bucket_count; i++) {
         err = bolt_bucket_open(tx, NULL, 0, slice_cstr(b->bucket_names[i]), &buckets[i]);
     }
@@ -156,7 +161,10 @@ int backend_batch_commit(struct backend_batch *batch)
         bolt_tx_rollback(tx);
         return err;
     }
-    return bolt_tx_commit(tx);
+    FAILPOINT(beforeCommit);
+    err = bolt_tx_commit(tx);
+    FAILPOINT(afterCommit);
+    return err;
 }
 
 static void batch_destroy(struct backend_batch *batch)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backend/internal.h"
+#include "base/failpoint.h"
 
 enum { DEFRAG_PAIRS_PER_COMMIT = 10000 };
 
@@ -38,11 +39,14 @@ static int copy_to_tmp(struct backend_defrag *d)
     struct bolt_options o = d->backend->bolt_options;
     struct bolt_db *dst;
     o.path = d->tmp_path;
-    int err = bolt_db_open(&o, &dst);
+    int err = FAILPOINT_FIRES(defragOpenFileError) ? ERR_IO : bolt_db_open(&o, &dst);
     if (err != 0) {
         return err;
     }
-    err = bolt_compact_to(d->view->tx, dst, DEFRAG_PAIRS_PER_COMMIT);
+    FAILPOINT(defragBeforeCopy);
+    err = FAILPOINT_FIRES(defragdbFail)
+              ? ERR_IO
+              : bolt_compact_to(d->view->tx, dst, DEFRAG_PAIRS_PER_COMMIT);
     bolt_db_close(dst);
     return err;
 }
@@ -53,6 +57,7 @@ int backend_defrag_run(struct backend_defrag *d)
     struct env_disk *disk = b->disk;
     int err = copy_to_tmp(d);
     if (err == 0) {
+        FAILPOINT(defragBeforeRename);
         err = disk->ops->rename(disk, d->tmp_path, b->path);
     }
     if (err != 0) {

@@ -17,6 +17,7 @@
 #include "os/log_sink.h"
 #include "os/os.h"
 #include "server/config.h"
+#include "server/failpoint.h"
 #include "server/join.h"
 #include "server/tls.h"
 
@@ -25,6 +26,7 @@ enum { RC_GO_ON = -1, RC_ERROR = 1, RC_USAGE = 2, RC_PANIC = 2, FD_LIMIT_MIN = 1
 struct program {
     struct env *env;
     struct server *server;
+    struct failpoint_server *failpoints;
     struct os_log_sink *sink;
     struct flags flags;
     struct config config;
@@ -519,6 +521,11 @@ static int run(struct program *p, int argc, char **argv)
         log_at_(LOG_FATAL, NULL, "discovery failed", LOG_STR("error", os_last_text_go()));
         return RC_ERROR;
     }
+    if (rc == RC_GO_ON && failpoint_open(p->env, &p->failpoints, &p->error) != 0) {
+        log_at_(LOG_FATAL, NULL, "failpoints cannot be used",
+                LOG_STR("error", buf_cstr(&p->error)));
+        return RC_ERROR;
+    }
     return rc == RC_GO_ON ? start(p) : rc;
 }
 
@@ -530,6 +537,7 @@ int main(int argc, char **argv)
     (void)mallopt(M_ARENA_MAX, 1);
     flags_init(&p.flags);
     int rc = run(&p, argc, argv);
+    failpoint_close(p.failpoints);
     if (p.env != NULL) {
         os_env_destroy(p.env);
     }

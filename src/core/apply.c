@@ -6,6 +6,7 @@
  * (raft goes on) when the tail is full, or while a work job reads values that the front entry
  * needs.
  */
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "core/internal.h"
 
@@ -127,9 +128,11 @@ static int apply_normal(struct core *c, const struct raft_entry *e)
 static int apply_entry(struct core *c, const struct raft_entry *e)
 {
     if (e->type != RAFT_ENTRY_NORMAL) {
+        FAILPOINT(beforeApplyOneConfChange);
         core_conf_change(c, e);
         return 0;
     }
+    FAILPOINT(beforeApplyOneEntryNormal);
     if (e->data.len == 0) {
         core_term_begun(c); /* or a membership change that the leader refused: no harm */
         return 0;

@@ -5,6 +5,7 @@
  * At each start the member publishes its name and client URLs (peer-protocol 6.3); with that, and
  * when the cluster has a version (version.c), the member is ready.
  */
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "core/internal.h"
 
@@ -50,6 +51,7 @@ static void publish(struct core *c)
     wire_append_u64(&body, 1, c->config.member_id);
     wire_append_message(&body, 2, buf_slice(&attr));
     c->is_publishing = true;
+    FAILPOINT(beforePublishing);
     core_propose_internal(c, WIRE_INTERNAL_MEMBER_ATTR_SET, buf_slice(&body));
     buf_deinit(&attr);
     buf_deinit(&body);

@@ -579,6 +579,11 @@ uint64_t core_member_id(const struct core *c)
     return c->config.member_id;
 }
 
+bool core_leads(const struct core *c)
+{
+    return c->role == RAFT_LEADER;
+}
+
 uint64_t core_cluster_id(const struct core *c)
 {
     return c->config.cluster_id;

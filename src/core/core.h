@@ -367,6 +367,7 @@ void core_status(const struct core *c, struct core_status *out);
 /* True when a write of this cost would be refused for space now (client-api 2.5.1). */
 bool core_is_over_quota(const struct core *c, uint64_t cost);
 uint64_t core_member_id(const struct core *c);
+bool core_leads(const struct core *c);
 uint64_t core_cluster_id(const struct core *c);
 raft_term core_term(const struct core *c);
 const struct raft_conf_state *core_conf(const struct core *c);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/bytes.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "core/boot.h"
 #include "core/driver_internal.h"
@@ -78,6 +79,11 @@ static void send_snapshot(struct driver *d, struct core_send *s)
 static void give_messages(struct driver *d, struct core_update *u)
 {
     const struct driver_config *dc = &d->config;
+    if (u->message_count > 0 && core_leads(d->core)) {
+        FAILPOINT(raftBeforeLeaderSend);
+    } else if (u->message_count > 0) {
+        FAILPOINT(raftBeforeFollowerSend);
+    }
     if (dc->on_messages != NULL && u->message_count > 0) {
         dc->on_messages(dc->arg, u->messages, u->message_count);
     }
@@ -139,6 +145,7 @@ static void carry_out(struct driver *d, struct core_update *u)
         list_remove(n);
         driver_job_start(d, LIST_ENTRY(n, struct core_job, node));
     }
+    FAILPOINT(raftBeforeAdvance);
     give_replies(u);
 }
 

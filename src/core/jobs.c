@@ -5,6 +5,7 @@
  * Thread      *_run on its lane, everything else on the main loop.  A job's struct is owned by its
  *             lane between submit and done.
  */
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "core/driver_internal.h"
 #include "member/v2store.h"
@@ -31,8 +32,14 @@ static void timed(struct driver *d, enum driver_timing what, uint64_t ns)
 static int log_install(struct driver *d, const struct core_install *in)
 {
     enum raftpb_emission em = level_rules(d->log.level)->emission;
+    FAILPOINT(raftBeforeSaveSnap);
     int err = snap_save(d->env->disk, d->snap_dir, buf_slice(&in->v2_json), &in->meta, em);
-    return err == 0 ? wal_append_snapshot(d->wal, &in->meta) : err;
+    if (err == 0) {
+        FAILPOINT(raftBeforeWALSaveSnaphot);
+        err = wal_append_snapshot(d->wal, &in->meta);
+    }
+    FAILPOINT(raftAfterSaveSnap);
+    return err;
 }
 
 static int log_append_all(struct driver *d, bool *must_sync)
@@ -57,7 +64,10 @@ static void log_release(struct driver *d)
     LIST_FOREACH (&d->log.appends, n) {
         const struct core_append *a = LIST_ENTRY(n, struct core_append, node);
         if (a->install != NULL) {
+            FAILPOINT(raftBeforeApplySnap);
+            FAILPOINT(raftAfterApplySnap); /* raft's own copy is in memory: no step between them */
             wal_release_to(d->wal, a->install->meta.index);
+            FAILPOINT(raftAfterWALRelease);
         }
     }
 }
@@ -67,6 +77,7 @@ static int log_save(struct driver *d, const struct core_save *s)
     enum raftpb_emission em = level_rules(d->log.level)->emission;
     int err = snap_save(d->env->disk, d->snap_dir, buf_slice(&s->v2_json), &s->meta, em);
     if (err == 0) {
+        FAILPOINT(raftBeforeWALSaveSnaphot);
         err = wal_append_snapshot(d->wal, &s->meta);
     }
     if (err == 0) {
@@ -87,10 +98,16 @@ static void log_run(struct env_job *job)
     bool must_sync = false;
     wal_emission_set(d->wal, level_rules(l->level)->emission);
     uint64_t t0 = now_ns(d);
+    if (!list_is_empty(&l->appends)) {
+        FAILPOINT(raftBeforeSave);
+    }
     l->append_err = log_append_all(d, &must_sync);
     uint64_t t1 = now_ns(d);
     if (l->append_err == 0 && must_sync) {
         l->append_err = wal_sync(d->wal);
+    }
+    if (!list_is_empty(&l->appends)) {
+        FAILPOINT(raftAfterSave);
     }
     if (l->append_err == 0) {
         log_release(d);
@@ -466,9 +483,11 @@ static void install_run(struct env_job *job)
     struct driver *d = container_of(job, struct driver, install.job);
     struct install_job *in = &d->install;
     raft_index index = in->install->meta.index;
+    FAILPOINT(applyBeforeOpenSnapshot);
     in->err = snap_db_install(d->env->disk, d->snap_dir, index);
     if (in->err == 0) {
         in->err = epoch_open(in->epoch, d, in->text);
+        FAILPOINT(applyAfterOpenSnapshot);
     }
     if (in->err == 0 && in->epoch->schema.consistent_index != index) {
         in->err = ERR_MISMATCH;

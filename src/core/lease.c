@@ -11,6 +11,7 @@
  *                                      expired -> waits until the revocation is applied
  *                                      checkpointed -> the checkpoint is cleared through the log
  */
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "core/internal.h"
 
@@ -151,6 +152,7 @@ static void clear_checkpoint(struct core *c, struct core_request *r)
 void core_lease_renew_now(struct core *c, struct core_request *r)
 {
     bool needs_checkpoint = false;
+    FAILPOINT(beforeCheckpointInLeaseRenew);
     int err = lessor_renew(c->lessor, r->lease_id, c->now_ms, &r->ttl_s, &needs_checkpoint);
     if (err == ERR_AGAIN) {
         r->stage = CORE_STAGE_RENEW;

@@ -6,6 +6,7 @@
  * The guards are the serving member's own opinion, as in etcd; what the list itself forbids is
  * decided where the entry is applied, on all members alike (cluster.c).
  */
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "core/internal.h"
 
@@ -98,6 +99,7 @@ static int may_promote(const struct core *c, const struct core_request *r)
 
 static int may(const struct core *c, const struct core_request *r)
 {
+    FAILPOINT(afterIsMemberExist);
     switch (r->op) {
     case CORE_MEMBER_ADD:
     case CORE_MEMBER_ADD_LEARNER: return c->config.strict_reconfig_check ? may_add(c, r) : 0;

@@ -3,6 +3,7 @@
  * core/watch: the turn's end for watchers, and the work lane's reads of old history.
  */
 #include "base/err.h"
+#include "base/failpoint.h"
 #include "core/driver_internal.h"
 
 struct watch_hub *driver_watch_hub(struct driver *d)
@@ -17,6 +18,7 @@ void driver_watch_kick(struct driver *d)
 
 static void watch_run(struct env_job *job)
 {
+    FAILPOINT(beforeSyncWatchers);
     watch_job_run(container_of(job, struct watch_work, job)->read);
 }
 

@@ -17,6 +17,7 @@
  * storage-formats 6.4, 8 (C1-C4).
  */
 #include "base/err.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "mvcc/store.h"
 #include "schema/schema.h"
@@ -64,7 +65,9 @@ int mvcc_compact(struct mvcc_store *s, int64_t rev)
     bool was_finished = s->scheduled_rev == s->finished_rev;
     s->compact_rev = rev;
     s->scheduled_rev = rev;
+    FAILPOINT(compactBeforeCommitScheduledCompact);
     meta_put(s, SCHEMA_META_SCHEDULED_COMPACT, rev);
+    FAILPOINT(compactAfterCommitScheduledCompact);
     if (s->compaction.target >= 0) {
         s->compaction.next = rev;
     } else {
@@ -115,7 +118,9 @@ static void finish(struct mvcc_store *s)
 {
     struct mvcc_compaction *c = &s->compaction;
     int64_t done = c->target;
+    FAILPOINT(compactBeforeSetFinishedCompact);
     meta_put(s, SCHEMA_META_FINISHED_COMPACT, done);
+    FAILPOINT(compactAfterSetFinishedCompact);
     s->finished_rev = done;
     c->target = -1;
     if (c->next >= 0) {
@@ -209,5 +214,9 @@ size_t mvcc_compact_step(struct mvcc_store *s, size_t records_max)
         }
         garbage_sort(&c->garbage);
     }
-    return remove_some(s, records_max);
+    FAILPOINT(compactAfterAcquiredBatchTxLock);
+    FAILPOINT(compactBeforeCommitBatch);
+    size_t removed = remove_some(s, records_max);
+    FAILPOINT(compactAfterCommitBatch);
+    return removed;
 }

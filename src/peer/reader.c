@@ -10,6 +10,7 @@
  */
 #include <stdio.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "peer/internal.h"
 
@@ -105,6 +106,9 @@ static void on_response(void *arg, const struct h1_head *head)
 static int on_message(void *arg, const struct raft_message *m)
 {
     struct peer_reader *r = arg;
+    if (FAILPOINT_FIRES(raftDropHeartbeat)) {
+        return 0; /* whatever it is, as etcd's */
+    }
     r->peer->stats.received_messages++;
     int err = peer_deliver(r->peer->transport, m);
     if (r->peer->is_dead || r->client == NULL) {

@@ -5,6 +5,7 @@
  *
  * What goes into the log is encoded anew: the id may be the server's choice.
  */
+#include "base/failpoint.h"
 #include "lease/lessor.h"
 #include "service/internal.h"
 #include "service/lease_ask.h"
@@ -120,6 +121,7 @@ static void look_on_message(struct grpc_call *call, struct slice msg)
     struct look *k = mem_alloc(sizeof(*k));
     *k = (struct look){.call = call, .id = (int64_t)id};
     *look_of(call) = k;
+    FAILPOINT(beforeLookupWhenLeaseTimeToLive);
     const struct lease_question q = {.id = k->id, .wants_keys = wants_keys != 0};
     k->ask = lease_ask_start(service_of(call), &q, look_done, k);
 }
@@ -283,6 +285,11 @@ void service_page_lease(struct service *s, int64_t id, bool is_renewal, bool wan
                         void (*on_done)(void *arg, int err, const struct service_lease *l),
                         void *arg)
 {
+    if (is_renewal) {
+        FAILPOINT(beforeServeHTTPLeaseRenew);
+    } else {
+        FAILPOINT(beforeLookupWhenForwardLeaseTimeToLive);
+    }
     struct lease_page *p = mem_zalloc(sizeof(*p));
     core_request_init(&p->req, is_renewal ? CORE_LEASE_RENEW : CORE_CATCH_UP);
     p->req.lease_id = id;

@@ -13,6 +13,7 @@
  * reset, so that a reader that sleeps cannot hold back compaction for ever.
  */
 #include "base/bytes.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "service/internal.h"
 
@@ -262,6 +263,7 @@ static void next_chunk(struct range_source *rs)
 {
     struct service *s = rs->sc->service;
     struct mvcc_chunk chunk;
+    FAILPOINT(beforeRangeStreamChunk);
     mvcc_plan_chunk(&rs->sc->plan, s->o.request_bytes_max, &chunk);
     struct buf inner = BUF_INIT;
     buf_clear(&rs->head);

@@ -9,6 +9,7 @@
  * Limits      LIMIT_WATCHES over all streams.
  */
 #include "base/bytes.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "mvcc/watch.h"
@@ -80,6 +81,7 @@ static struct wire_watch_resp answer_make(const struct watch_call *wc, int64_t i
 /* Small answers go out even when the stream is full, but then no more requests are read. */
 static void answer_send(struct watch_call *wc, const struct wire_watch_resp *r)
 {
+    FAILPOINT(beforeSendWatchResponse);
     struct buf *out = service_scratch(wc->all->service);
     wire_watch_resp_encode_head(out, r);
     grpc_call_send(wc->call, buf_slice(out));
@@ -117,6 +119,7 @@ static struct grpc_part *parts_room(struct watches *all, size_t count)
 static void events_send(struct watch_call *wc, const struct wire_watch_resp *r,
                         struct rcbuf *const *events, size_t count)
 {
+    FAILPOINT(beforeSendWatchResponse);
     struct buf *head = service_scratch(wc->all->service);
     wire_watch_resp_encode_head(head, r);
     struct grpc_part *parts = parts_room(wc->all, count + 1);
@@ -220,6 +223,7 @@ static void on_progress(struct env_timer *t)
 /* Only when everything up to the revision was sent on this stream; else the client asks again. */
 static void progress_answer(struct watch_call *wc)
 {
+    FAILPOINT(beforeProgressIfSync);
     if (list_is_empty(&wc->stream.watchers) || wc->stream.is_blocked) {
         return;
     }
@@ -380,6 +384,7 @@ static void watch_on_writable(struct grpc_call *call)
         return;
     }
     if (wc->stream.is_blocked) {
+        FAILPOINT(beforeMoveVictims);
         watch_stream_unblock(wc->all->hub, &wc->stream);
         driver_watch_kick(wc->all->service->driver);
     }

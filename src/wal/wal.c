@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "base/bytes.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "wal/internal.h"
 
@@ -171,7 +172,9 @@ int wal_sync(struct wal *w)
     }
     struct env_file *f = wal_tail(w)->file;
     if (!w->no_sync) {
+        FAILPOINT(walBeforeSync);
         int err = f->ops->sync_data(f);
+        FAILPOINT(walAfterSync);
         if (err != 0) {
             return wal_fail(w, err, "fdatasync failed");
         }

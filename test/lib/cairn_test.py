@@ -42,6 +42,7 @@ class Server:
         self.data_dir = pathlib.Path(data_dir or t.dir / f'{name}.etcd')
         self.client_port, self.peer_port = free_port(), free_port()
         self.args = list(args)
+        self.env = {}  # added to ours
         self.process = None
         self.log_path = t.dir / f'{name}-{self.client_port}.log'
 
@@ -67,7 +68,8 @@ class Server:
 
     def start(self, wait=True):
         log = open(self.log_path, 'ab')
-        self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.t.dir)
+        self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.t.dir,
+                                        env={**os.environ, **self.env})
         log.close()
         self.t.processes.append(self.process)
         if wait:

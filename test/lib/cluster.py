@@ -54,7 +54,8 @@ class Member(Server):
         if self.user is not None:
             kw = {'user': self.user, 'group': pwd.getpwnam(self.user).pw_gid, 'extra_groups': []}
         with open(self.log_path, 'ab') as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.t.dir, **kw)
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.t.dir,
+                                            env={**os.environ, **self.env}, **kw)
         self.t.processes.append(self.process)
         return self
 

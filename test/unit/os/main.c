@@ -42,6 +42,6 @@ const char *test_path(const char *name)
 int main(void)
 {
     int failed = os_disk_tests() + os_exec_tests() + os_net_tests() + os_host_tests() +
-                 os_log_sink_tests() + os_thread_tests();
+                 os_log_sink_tests() + os_thread_tests() + os_failpoint_tests();
     return failed == 0 ? 0 : 1;
 }

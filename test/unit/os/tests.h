@@ -11,6 +11,7 @@ int os_net_tests(void);
 int os_host_tests(void);
 int os_log_sink_tests(void);
 int os_thread_tests(void);
+int os_failpoint_tests(void);
 
 /* A fresh directory below TMPDIR or /tmp; valid until the next call. */
 const char *test_dir_make(void);
