@@ -291,10 +291,14 @@ int ctl_connect(struct ctl *c, struct client **out)
     }
     const struct cli_value *v = cli_value(c->cli, "endpoints");
     struct slice *trimmed = arena_alloc(&c->cli->arena, (v->list_count + 1) * sizeof(*trimmed));
+    size_t count = 0;
     for (size_t i = 0; i < v->list_count; i++) {
-        trimmed[i] = text_trim(v->list[i]);
+        struct slice one = text_trim(v->list[i]);
+        if (one.len > 0 || v->list_count == 1) { /* ",a:1": as good as "a:1" */
+            trimmed[count++] = one;
+        }
     }
-    return ctl_connect_to(c, trimmed, v->list_count, out);
+    return ctl_connect_to(c, trimmed, count, out);
 }
 
 static int member_urls(struct ctl *c, struct slice **out, size_t *out_count)

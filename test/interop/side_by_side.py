@@ -45,7 +45,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 HANG_S = 60
 # A command that stays is done when it has printed and then been silent for so long; it has begun after so long.
 QUIET_S = 1.0
-BEGIN_S = 0.8
+BEGIN_S = 2.0
 
 MASKS = [
     (re.compile(r'\b\d{17,20}\b'), 'ID'),

@@ -74,6 +74,8 @@ def set_up(t, pair):
 def reason_to_skip(row, sides, pair, quick):
     if quick and '&' in row.marks:
         return 'takes long: only in make interop'
+    if quick and row.interrupt_s:
+        return 'stays until it is ended: only in make interop'
     if row.program not in sides[1].programs:
         return f'no {row.program} of that version'
     has_our_tool = pair == 'tools' or pair.startswith('cairnctl')
