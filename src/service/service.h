@@ -69,8 +69,8 @@ struct service_options {
     bool stops_on_defrag;              /* Health says NOT_SERVING meanwhile */
     enum service_compaction compaction;
     int64_t compaction_keep; /* above 0 */
-    bool client_cert_auth;             /* --client-cert-auth: a certificate's name is a user */
-    unsigned bcrypt_cost;              /* --bcrypt-cost; 0: the default */
+    bool client_cert_auth;   /* --client-cert-auth: a certificate's name is a user */
+    unsigned bcrypt_cost;    /* --bcrypt-cost; 0: the default */
 };
 
 struct service *service_create(const struct service_options *opts);

@@ -58,11 +58,11 @@ struct session {
     struct slice value;
     int64_t lease;
     struct buf key;
-    int64_t rev;        /* of the key */
-    int64_t header_rev; /* of the answer */
-    unsigned step;      /* the method's */
-    int err;            /* the method's */
-    struct leader_wish leader; /* observe's */
+    int64_t rev;                  /* of the key */
+    int64_t header_rev;           /* of the answer */
+    unsigned step;                /* the method's */
+    int err;                      /* the method's */
+    struct leader_wish leader;    /* observe's */
     struct service_call *release; /* prepared while the caller was there */
 
     /* Private. */
