@@ -63,6 +63,17 @@ static bool is_host_allowed(const struct gateway *g, struct rpc_http_req *req)
            list_has(l, host_name(rpc_http_header(req, "Host")));
 }
 
+/* ---- certificates ---- */
+
+/* A gateway's call has no certificate: who counts on it is told (client-api 2.6.3). */
+static bool is_name_ignored(const struct gateway *g, struct rpc_http_req *req)
+{
+    return g->calls != NULL && g->o.has_client_cert_auth &&
+           rpc_http_peer_common_name(req)[0] != 0 &&
+           slice_has_prefix(rpc_http_path(req), SLICE_LIT("/v3/")) &&
+           service_auth_enabled(g->o.service);
+}
+
 /* ---- CORS ---- */
 
 void gateway_cors_init(struct gateway *g)
@@ -88,7 +99,8 @@ const struct rpc_http_header *gateway_cors_headers(void *arg, struct rpc_http_re
 {
     const struct gateway *g = arg;
     struct slice origin = rpc_http_header(req, "Origin");
-    size_t count = is_host_allowed(g, req) ? g->origin_count : 0;
+    bool is_let_in = is_host_allowed(g, req) && !is_name_ignored(g, req);
+    size_t count = is_let_in ? g->origin_count : 0;
     for (size_t i = 0; i < count; i++) {
         const struct gateway_origin *o = &g->origins[i];
         if (g->is_any_origin || slice_equal(origin, o->headers[1].value)) {
@@ -143,6 +155,13 @@ bool gateway_filter(void *arg, struct rpc_http_req *req)
     const struct gateway *g = arg;
     if (!is_host_allowed(g, req)) {
         refuse_host(req, host_name(rpc_http_header(req, "Host")));
+        return true;
+    }
+    if (is_name_ignored(g, req)) {
+        gateway_text(req, 400,
+                     SLICE_LIT("CommonName of client sending a request against gateway will be "
+                               "ignored and not used as expected\n"),
+                     true);
         return true;
     }
     if (slice_equal_cstr(rpc_http_method(req), "OPTIONS")) {

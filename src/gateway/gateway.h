@@ -37,6 +37,7 @@ struct gateway_options {
     const struct strs *host_whitelist;
     const struct gateway_process *process;
     bool has_pprof;
+    bool has_client_cert_auth;
 };
 
 struct gateway *gateway_create(const struct gateway_options *opts);

@@ -465,6 +465,7 @@ static void make_gateway(struct server *s)
         .host_whitelist = s->config.host_whitelist,
         .process = &process,
         .has_pprof = s->config.has_pprof,
+        .has_client_cert_auth = s->config.client_cert_auth,
     };
     s->gateway = gateway_create(&go);
 }
