@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"math/rand"
 
 	"google.golang.org/protobuf/proto"
@@ -11,8 +12,9 @@ import (
 
 // generator draws requests from its seed; what it knows of the servers is what they answered.
 type generator struct {
-	rnd *rand.Rand
-	rev int64
+	rnd   *rand.Rand
+	level string
+	rev   int64
 }
 
 var (
@@ -24,9 +26,18 @@ var (
 	leaseIDs  = []int64{1001, 1002, 1003}
 )
 
-func (g *generator) oneIn(n int) bool             { return g.rnd.Intn(n) == 0 }
-func (g *generator) of(list []string) string      { return list[g.rnd.Intn(len(list))] }
-func (g *generator) span() (key, rangeEnd []byte) { return []byte(g.of(keys)), []byte(g.of(ends)) }
+func (g *generator) oneIn(n int) bool        { return g.rnd.Intn(n) == 0 }
+func (g *generator) of(list []string) string { return list[g.rnd.Intn(len(list))] }
+
+// span has keys in it, or is a single one.  What etcd says of a user's right to a range without keys depends
+// on the shape of its tree of permissions: no two programs can agree on it.
+func (g *generator) span() (key, rangeEnd []byte) {
+	key, rangeEnd = []byte(g.of(keys)), []byte(g.of(ends))
+	if len(rangeEnd) > 0 && rangeEnd[0] != 0 && bytes.Compare(key, rangeEnd) >= 0 {
+		rangeEnd = []byte{0}
+	}
+	return key, rangeEnd
+}
 
 // user is mostly one that may be there.
 func (g *generator) user() string {
@@ -82,6 +93,9 @@ func (g *generator) grantPermission() request {
 		if g.oneIn(60) {
 			key = nil
 		}
+		if g.oneIn(20) {
+			key, end = []byte("c"), []byte("b")
+		}
 		r.Perm = &authpb.Permission{PermType: authpb.Permission_Type(g.rnd.Intn(3)), Key: key, RangeEnd: end}
 	}
 	return call("Auth", "RoleGrantPermission", r, &pb.AuthRoleGrantPermissionResponse{})
@@ -132,7 +146,11 @@ func (g *generator) look() request {
 	case 0, 1:
 		return call("Auth", "UserGet", &pb.AuthUserGetRequest{Name: g.user()}, &pb.AuthUserGetResponse{})
 	case 2, 3:
-		return call("Auth", "RoleGet", &pb.AuthRoleGetRequest{Role: g.role()}, &pb.AuthRoleGetResponse{})
+		role := g.role()
+		if role == "root" && g.level == "3.5" {
+			role = "r1" // of root 3.5 shows what was granted, later ones what it may do
+		}
+		return call("Auth", "RoleGet", &pb.AuthRoleGetRequest{Role: role}, &pb.AuthRoleGetResponse{})
 	case 4:
 		return call("Auth", "UserList", &pb.AuthUserListRequest{}, &pb.AuthUserListResponse{})
 	default:

@@ -14,6 +14,7 @@ import (
 	"os"
 	"sort"
 
+	"go.etcd.io/etcd/api/v3/authpb"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
@@ -186,10 +187,51 @@ func (run *runner) on() {
 	}
 }
 
+// ---- what chance would miss ----
+
+func (run *runner) tour() {
+	root := run.user("root")
+	perm := &authpb.Permission{Key: []byte("t"), RangeEnd: []byte("u")}
+	for _, r := range []request{
+		call("Auth", "UserAdd", &pb.AuthUserAddRequest{Name: "tour", Password: passwordOf("tour")}, &pb.AuthUserAddResponse{}),
+		call("Auth", "UserAdd", &pb.AuthUserAddRequest{Name: "nopass", Options: &authpb.UserAddOptions{NoPassword: true}},
+			&pb.AuthUserAddResponse{}),
+		call("Auth", "RoleAdd", &pb.AuthRoleAddRequest{}, &pb.AuthRoleAddResponse{}),
+		call("Auth", "RoleAdd", &pb.AuthRoleAddRequest{Name: "t"}, &pb.AuthRoleAddResponse{}),
+		call("Auth", "RoleGrantPermission", &pb.AuthRoleGrantPermissionRequest{Name: "t"}, &pb.AuthRoleGrantPermissionResponse{}),
+		call("Auth", "RoleGrantPermission", &pb.AuthRoleGrantPermissionRequest{Name: "t", Perm: perm},
+			&pb.AuthRoleGrantPermissionResponse{}),
+		call("Auth", "UserGrantRole", &pb.AuthUserGrantRoleRequest{User: "tour", Role: "t"}, &pb.AuthUserGrantRoleResponse{}),
+		call("Auth", "UserRevokeRole", &pb.AuthUserRevokeRoleRequest{Name: "tour", Role: "t"}, &pb.AuthUserRevokeRoleResponse{}),
+		call("Auth", "RoleRevokePermission", &pb.AuthRoleRevokePermissionRequest{Role: "t", Key: perm.Key, RangeEnd: perm.RangeEnd},
+			&pb.AuthRoleRevokePermissionResponse{}),
+		call("Auth", "UserChangePassword", &pb.AuthUserChangePasswordRequest{Name: "tour", Password: passwordOf("tour")},
+			&pb.AuthUserChangePasswordResponse{}),
+		call("Auth", "UserDelete", &pb.AuthUserDeleteRequest{Name: "root"}, &pb.AuthUserDeleteResponse{}),
+		call("Auth", "RoleDelete", &pb.AuthRoleDeleteRequest{Role: "root"}, &pb.AuthRoleDeleteResponse{}),
+	} {
+		run.do(root, r)
+	}
+	run.login("nopass", "x")
+	run.forget("tour")
+	for _, id := range leaseIDs {
+		run.do(root, call("Lease", "LeaseGrant", &pb.LeaseGrantRequest{ID: id, TTL: 1000000}, &pb.LeaseGrantResponse{}))
+		run.do(root, call("KV", "Put", &pb.PutRequest{Key: []byte("tour"), Lease: id}, &pb.PutResponse{}))
+	}
+	for range 40 {
+		run.do(run.user("tour"), run.gen.manage())
+		root = run.user("root") // a JWT of before a change is old
+		run.do(run.user("tour"), run.gen.lease())
+		run.do(root, call("KV", "Put", &pb.PutRequest{Key: []byte("tour"), Lease: leaseIDs[0]}, &pb.PutResponse{}))
+		run.do(run.user("tour"), run.gen.maintain())
+	}
+}
+
 // ---- the whole ----
 
 func (run *runner) requests(n int) {
 	run.on()
+	run.tour()
 	for run.number < n && run.differs < 10 {
 		switch {
 		case run.gen.oneIn(400):
@@ -228,7 +270,7 @@ func main() {
 		fmt.Println(err)
 		os.Exit(2)
 	}
-	run := runner{gen: &generator{rnd: rand.New(rand.NewSource(*seed))}, servers: s, level: *level, isJWT: *isJWT,
+	run := runner{gen: &generator{rnd: rand.New(rand.NewSource(*seed)), level: *level}, servers: s, level: *level, isJWT: *isJWT,
 		logins: map[string]tokens{}, rows: map[string]int{}}
 	run.requests(*requests)
 	run.print()

@@ -119,6 +119,8 @@ func mask(m proto.Message) {
 	case *pb.LeaseTimeToLiveResponse:
 		r.TTL = 0
 		sort.Slice(r.Keys, func(i, j int) bool { return bytes.Compare(r.Keys[i], r.Keys[j]) < 0 }) // of a map
+	case *pb.LeaseLeasesResponse:
+		sort.Slice(r.Leases, func(i, j int) bool { return r.Leases[i].ID < r.Leases[j].ID }) // etcd: by expiry, unstable
 	case *pb.StatusResponse:
 		*r = pb.StatusResponse{}
 	case *pb.HashResponse:
