@@ -44,8 +44,9 @@ install -m 0755 "$REPO/test/lib/systemctl.py" "$root/usr/bin/systemctl"
 rm -rf "$root"/etc/default/etcd "$root"/var/lib/etcd "$root"/usr/bin/etcd{,ctl,utl} "$root"/usr/lib/systemd/system/etcd.service
 chroot "$root" make --version > /dev/null
 echo ready
-exec 0< /dev/null 1> /dev/null 2> /dev/null
-while :; do sleep 60 & wait; done
+exec 1> /dev/null 2> /dev/null
+# Until the test is gone, however it ended; this process is the init that all others end with.
+while read -r; do :; done
 '''
 
 
@@ -62,7 +63,7 @@ class Machine:
                    OUTSIDE=str(os.getpid()))
         self.holder = subprocess.Popen(['unshare', '--mount', '--net', '--uts', '--pid', '--fork', '--kill-child',
                                         '--propagation', 'private', 'bash', '-c', SETUP], env=env, text=True,
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         site.t.processes.append(self.holder)
         told = ''
         while not told.endswith('ready\n'):
