@@ -150,6 +150,7 @@ static struct driver_config driver_config(const struct run_slot *s)
         .txn_ops_max = LIMIT_TXN_OPS_DEFAULT,
         .snapshot_count = o->snapshot_count,
         .snapshot_catchup = o->snapshot_catchup,
+        .max_learners = LIMIT_LEARNERS_DEFAULT,
         .max_snapshots = 5,
         .max_wals = 5,
         .batch_interval_ms = o->batch_interval_ms,
