@@ -58,7 +58,9 @@ static void on_removed(void *arg)
 static void on_rtt(void *arg, uint64_t id, uint64_t ns)
 {
     struct server_peers *p = arg;
-    p->on_rtt(p->arg, id, ns);
+    if (p->on_rtt != NULL) {
+        p->on_rtt(p->arg, id, ns);
+    }
 }
 
 static const struct peer_events events = {

@@ -48,7 +48,7 @@ struct server_peers {
     size_t asks_open;
     uint64_t url_timeout_ms;
     void (*on_removed)(void *arg);
-    void (*on_rtt)(void *arg, uint64_t id, uint64_t ns);
+    void (*on_rtt)(void *arg, uint64_t id, uint64_t ns); /* may be NULL */
     void *arg;
     void (*on_stopped)(void *arg);
     void *stopped_arg;
