@@ -129,6 +129,7 @@ uint64_t sim_host_mono_ns(const struct sim_host *h);
 static inline bool sim_is_cut(const struct sim *s, const struct sim_host *a,
                               const struct sim_host *b)
 {
+    ensure(a != NULL && b != NULL);
     return s->links[a->number][b->number].is_cut || a->is_off || b->is_off;
 }
 

@@ -181,13 +181,25 @@ static void clients_begin(struct run *r)
     }
 }
 
+static void last_put(struct run_slot *s);
+
+/* A write that was on its way to a leader that is none any more is lost, as in etcd: once more. */
+static bool may_repeat(const struct run_ask *q)
+{
+    bool is_lost =
+        q->req.err == ERR_RPC_TIMEOUT_LEADER_FAIL || q->req.err == ERR_RPC_TIMEOUT_CONN_LOST;
+    return is_lost && q->slot->member == q->member && q->slot->last_puts < RUN_LAST_PUTS;
+}
+
 /* One after the other: each member must take a write and tell it. */
 static void asked(struct run_ask *q)
 {
     q->run->changes_open--;
     trace(q->run, "last put of %s: %s", q->slot->name,
           q->req.err == 0 ? "done" : err_name(q->req.err));
-    if (q->req.err != 0) {
+    if (may_repeat(q)) {
+        last_put(q->slot);
+    } else if (q->req.err != 0) {
         run_fail(q->run, "progress: %s refuses a write when all is healed: %s", q->slot->name,
                  err_text(q->req.err));
     }
@@ -217,17 +229,23 @@ static bool are_alarms_off(struct run *r)
     return false;
 }
 
+static void last_put(struct run_slot *s)
+{
+    struct run_ask *q = ask_new(s, CORE_PROPOSE, asked);
+    struct wire_put_req put = {.key = slice_cstr("k00"), .value = slice_cstr("last")};
+    wire_put_req_encode(&q->body, &put);
+    q->req.which = WIRE_INTERNAL_PUT;
+    s->last_puts++;
+    s->run->changes_open++;
+    ask_start(q);
+}
+
 static void last_puts(struct run *r)
 {
     for (unsigned i = 0; i < r->slot_count; i++) {
         struct run_slot *s = &r->slots[i];
         if (s->is_used && s->member != NULL && !core_is_learner(slot_core(s))) {
-            struct run_ask *q = ask_new(s, CORE_PROPOSE, asked);
-            struct wire_put_req put = {.key = slice_cstr("k00"), .value = slice_cstr("last")};
-            wire_put_req_encode(&q->body, &put);
-            q->req.which = WIRE_INTERNAL_PUT;
-            r->changes_open++;
-            ask_start(q);
+            last_put(s);
         }
     }
 }

@@ -41,6 +41,7 @@ enum {
     RUN_HASH_STEPS = 1000,
     RUN_CHECK_STEPS = 4000, /* between two walks of all invariants of a member */
     RUN_START_MS = 120000,
+    RUN_LAST_PUTS = 3,    /* a member's, at most */
     RUN_HEAL_MS = 180000, /* behind the last fault there must be progress */
     RUN_SETTLE_MS = 120000,
     RUN_STOP_MS = 120000,
@@ -128,6 +129,7 @@ struct run_slot {
     struct sim_host *host;
     struct sim_member *member; /* NULL: not running */
     enum level level;          /* of its new directory */
+    unsigned last_puts;        /* tried when all was healed */
     bool is_used;
     bool is_joiner;         /* its next start joins */
     bool is_removed;        /* told so: its disk goes when it has ended */

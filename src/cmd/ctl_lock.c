@@ -214,7 +214,7 @@ static int lock(struct place *p)
 {
     struct buf raw = BUF_INIT;
     struct wire_range_resp resp;
-    int64_t owner;
+    int64_t owner = 0;
     int rc = enter(p, "", true, &owner);
     if (rc != 0 || owner == p->created) {
         return rc;
@@ -440,7 +440,7 @@ static int observe(struct place *p)
     while (rc == 0 && !p->run.is_interrupted) {
         struct buf raw = BUF_INIT;
         struct buf key = BUF_INIT;
-        struct wire_range_resp resp;
+        struct wire_range_resp resp = {0};
         struct wire_range_req req = oldest_of(p);
         int64_t revision = 0;
         rc = range(p, &req, &raw, &resp) != 0 ? observer_lost(p->run.c) : 0;

@@ -91,6 +91,7 @@ static void on_child(void *arg, int signo)
 
 static int not_started(struct ctl *c, const char *name, int err)
 {
+    ensure(name != NULL);
     if (strchr(name, '/') != NULL) {
         return ctl_fail(&c->fail, CTL_RC_ERROR, "fork/exec %s: %s", name, os_last_text_go());
     }

@@ -22,7 +22,12 @@
 
 #include "os/impl.h"
 
-enum { PROC_STAT_BYTES = 1024, PROC_CMDLINE_BYTES = 64 << 10, PROC_NET_BYTES = 16 << 10 };
+enum {
+    PROC_STAT_BYTES = 1024,
+    PROC_CMDLINE_BYTES = 64 << 10,
+    PROC_NET_BYTES = 16 << 10,
+    NET_SENT_FIELD = 8
+};
 
 /* ---- usage ---- */
 
@@ -72,17 +77,25 @@ static uint64_t stat_field(const char *stat, int n)
     return at == NULL ? 0 : strtoull(at, NULL, 10);
 }
 
+/* The n-th of numbers with blanks between them; 0 where there is none. */
+static uint64_t number_at(const char *at, unsigned n)
+{
+    char *end = (char *)(uintptr_t)at;
+    uint64_t value = 0;
+    for (unsigned i = 0; i <= n; i++) {
+        value = strtoull(end, &end, 10);
+    }
+    return value;
+}
+
 /* Sums over the interfaces of /proc/self/net/dev: "eth0: bytes and 7 more, bytes and 7 more". */
 static void net_usage(struct os_usage *out)
 {
     char text[PROC_NET_BYTES];
     small_file_read("/proc/self/net/dev", text, sizeof(text));
     for (const char *at = strchr(text, ':'); at != NULL; at = strchr(at + 1, ':')) {
-        uint64_t in = 0, sent = 0;
-        if (sscanf(at + 1, "%" SCNu64 " %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &in, &sent) == 2) {
-            out->net_in_bytes += in;
-            out->net_out_bytes += sent;
-        }
+        out->net_in_bytes += number_at(at + 1, 0);
+        out->net_out_bytes += number_at(at + 1, NET_SENT_FIELD);
     }
 }
 
