@@ -567,6 +567,12 @@ static int open_existing(struct boot *b)
         wal_emission_set(d->wal, level_rules(d->level)->emission);
         backend_committed_index_init(d->epoch->backend, schema_of(b)->consistent_index,
                                      schema_of(b)->term);
+        err = boot_defrag(d);
+        if (err != 0) {
+            err = refuse(b, err, "cannot defragment %s/db: %s", d->snap_dir, err_text(err));
+        }
+    }
+    if (err == 0) {
         err = make_store(b);
     }
     if (err == 0) {
@@ -596,7 +602,10 @@ static int start_new(struct boot *b, const struct member_bootstrap *mb)
     struct driver *d = b->d;
     struct wal_detail detail = {""};
     struct wal_options o = wal_options_of(d, &detail);
-    int err = make_store(b);
+    int err = boot_defrag(d);
+    if (err == 0) {
+        err = make_store(b);
+    }
     if (err == 0) {
         err = wal_create(&o, &b->metadata, &d->wal);
         if (err != 0) {

@@ -17,4 +17,8 @@ MUST_USE int boot_open(struct driver *d, char *text);
 /* Closes what boot_open opened; nothing may be under way. */
 void boot_close(struct driver *d);
 
+/* boot_defrag.c: rewrites the database when boot_defrag_bytes of it or more are free.  Behind
+ * backend_committed_index_init and before anything reads. */
+MUST_USE int boot_defrag(struct driver *d);
+
 #endif

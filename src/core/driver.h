@@ -73,6 +73,7 @@ struct driver_config {
     size_t page_cache_bytes;
     uint64_t wal_segment_bytes; /* 0 = default; tests take small ones */
     size_t log_bytes_max;       /* of the log in memory; 0 = LIMIT_RAFT_LOG_BYTES */
+    uint64_t boot_defrag_bytes; /* so much free: defragment before the start; 0: never */
     uint32_t max_learners;      /* 0: none */
     bool no_strict_reconfig_check;
     bool no_initial_tick_advance;

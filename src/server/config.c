@@ -595,6 +595,7 @@ static void make_driver(const struct config *c, struct driver_config *d)
         .no_sync = flag_bool(f, FLAG_ID_UNSAFE_NO_FSYNC),
         .pre_vote = flag_bool(f, FLAG_ID_PRE_VOTE),
         .max_learners = (uint32_t)flag_int(f, FLAG_ID_MAX_LEARNERS),
+        .boot_defrag_bytes = flag_uint(f, FLAG_ID_BOOTSTRAP_DEFRAG_THRESHOLD_MEGABYTES) << 20,
         .no_strict_reconfig_check = !flag_bool(f, FLAG_ID_STRICT_RECONFIG_CHECK),
         .force_new_cluster = flag_bool(f, FLAG_ID_FORCE_NEW_CLUSTER),
     };

@@ -85,6 +85,29 @@ def test_restart_keeps_everything(t):
     assert s.json('get', '', '--prefix')['kvs'] == before['kvs']
 
 
+def test_defrag_before_the_start(t):
+    """--bootstrap-defrag-threshold-megabytes: below it nothing but a line, from it on the file is smaller, and the same
+    is in it."""
+    s = t.server(args=['--bootstrap-defrag-threshold-megabytes', '1000']).start()
+    value = 'x' * 100000
+    for i in range(40):
+        s.ctl('put', f'k{i}', value)
+    s.ctl('put', 'kept', 'value')
+    s.ctl('del', 'k', '--prefix')
+    rev = s.json('put', 'kept', 'value')['header']['revision']
+    s.ctl('compaction', str(rev), '--physical')
+    s.stop()
+    before = (s.data_dir / 'member' / 'snap' / 'db').stat().st_size
+    assert before > 4 << 20 and '"msg":"Skipping defragmentation"' in s.log(), before
+    s.args = ['--bootstrap-defrag-threshold-megabytes', '2']
+    s.start()
+    assert (s.data_dir / 'member' / 'snap' / 'db').stat().st_size < 1 << 20
+    assert s.json('get', 'kept')['kvs'][0]['mod_revision'] == rev
+    s.kill()
+    s.start()
+    assert s.ctl('get', '', '--from-key', '--keys-only')[0].split() == ['kept']
+
+
 def test_kill_under_load(t):
     """kill -9 while clients write: every acknowledged put is there after the restart."""
     s = t.server(args=['--snapshot-count', '50']).start()
