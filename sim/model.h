@@ -5,8 +5,8 @@
  *
  * Design      Entries are applied in order of index to one growing list of records (nothing is ever
  *             removed, a compaction only moves a number), so the state at any revision can be asked
- *             for at any time.  Linear searches over the keys: there are a few dozen.
- * Ownership   model_create .. model_destroy; records live as long.   Thread  one.
+ *             for at any time. Linear searches over the keys: there are a few dozen.
+ * Ownership   model_create .. model_destroy; records live as long. Thread one.
  * Limits      Only what the simulator's clients send: no nested transactions, no auth.
  * Failure     model_apply: false when the entry is none that a member could have written.
  * See         client-api 2; test/unit/sim/model_test.c.

@@ -4,11 +4,11 @@
  *
  * Problem     The history of all clients must be linearizable.
  * Design      Revisions make that easy to tell: a write's answer names its own revision, a read's
- *             the one that it shows.  So an answer is right when it is what the model has at that
+ *             the one that it shows. So an answer is right when it is what the model has at that
  *             revision, and that revision is not below what any client had seen when it asked, nor
- *             above what is committed when the answer comes.  Every history with such revisions is
+ *             above what is committed when the answer comes. Every history with such revisions is
  *             linearizable in their order, and no other history is right.
- * Ownership   op_draw .. op_deinit.   Thread  one.
+ * Ownership   op_draw .. op_deinit. Thread one.
  * See         docs/simulator.md, test/unit/sim/model_test.c.
  */
 #ifndef SIM_OP_H

@@ -15,7 +15,7 @@
  *                 start -> faults and clients -> heal -> must make progress -> compare -> stop
  *
  * Invariants  Every choice comes from run.prng or the world's; nothing of the real machine is read.
- * Ownership   run_create .. run_destroy.   Thread  one.
+ * Ownership   run_create .. run_destroy. Thread one.
  * Limits      RUN_*.
  * Failure     run_fail: the first broken rule ends the run; run_execute says false.
  * See         docs/simulator.md; sim/README.md.

@@ -3,7 +3,8 @@
  * sim/scenario: runs with a name: each leans on the things that once made a bug, etcd's or ours.
  *
  * A scenario is a mix of options (which members, which faults, which requests) that a few seeds
- * vary. See         docs/simulator.md has the table.
+ * vary.
+ * See         docs/simulator.md has the table.
  */
 #ifndef SIM_SCENARIO_H
 #define SIM_SCENARIO_H

@@ -4,15 +4,17 @@
  *
  * Problem     Every member must reach the same state from the same entries, whatever its own load,
  *             time or number of waiting clients.
- * Design      A chain as in etcd, outermost gate first: CORRUPT alarm, NOSPACE alarm, auth,
- * quota, store.  One entry at a time: begin decodes, prefetch collects the values that it needs
+ * Design      A chain as in etcd, outermost gate first: CORRUPT alarm, NOSPACE alarm, auth, quota,
+ *             store. One entry at a time: begin decodes, prefetch collects the values that it needs
  *             (ERR_COLD: read them on a work thread, then call it again), run has all the effects.
  *             quota is the one gate that only changes the answer: the write is done all the same,
- * so that files of different size never make members differ (client-api 2.5.1). Invariants  I1  run
- * changes nothing when its result is an error, quota's apart. I2  the same entries give the same
- * records on every member. Ownership   The entry's bytes are borrowed from begin to run. Thread
- * core.  Failure  Client errors are in the result; ERR_CORRUPT etc. from prefetch or run mean that
- * the member must stop. See         peer-protocol 4.6-4.11; client-api 2.5.1; test/unit/apply.
+ *             so that files of different size never make members differ (client-api 2.5.1).
+ * Invariants  I1 run changes nothing when its result is an error, quota's apart. I2 the same
+ *             entries give the same records on every member.
+ * Ownership   The entry's bytes are borrowed from begin to run.
+ * Thread      core. Failure Client errors are in the result; ERR_CORRUPT etc. from prefetch or run
+ *             mean that the member must stop.
+ * See         peer-protocol 4.6-4.11; client-api 2.5.1; test/unit/apply.
  */
 #ifndef APPLY_APPLY_H
 #define APPLY_APPLY_H

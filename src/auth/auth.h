@@ -3,16 +3,17 @@
  * auth/auth: users, roles and what they permit: the replicated state of authentication.
  *
  * Problem     Every member must come to the same users, roles and revision from the same entries,
- * in the bytes that etcd writes; and every request asks whether it may. Design      All users and
- * roles are in memory, in byte order of their names; a change writes its records through the
- * backend, as all applied changes do.  The permissions of a user are merged into intervals
- * (auth/ranges) when he is asked for the first time after a change. Who asks is a struct auth_who:
- * a name and the auth revision under which it was found. auth_identify makes it of a token or a
- * certificate's name; in an entry it stands in the header. Tokens (auth/token) are this member's
- * memory, not state; the store tells them of logins, new passwords, deleted users, on and off.
- * Invariants  I1  the revision only grows, by one with each change of users, roles or permissions.
- *             I2  a change that is refused writes nothing.
- * Ownership   Names are copied in.  Slices handed out live until the next change.
+ *             in the bytes that etcd writes; and every request asks whether it may.
+ * Design      All users and roles are in memory, in byte order of their names; a change writes its
+ *             records through the backend, as all applied changes do. The permissions of a user are
+ *             merged into intervals (auth/ranges) when he is asked for the first time after a
+ *             change. Who asks is a struct auth_who: a name and the auth revision under which it
+ *             was found. auth_identify makes it of a token or a certificate's name; in an entry it
+ *             stands in the header. Tokens (auth/token) are this member's memory, not state; the
+ *             store tells them of logins, new passwords, deleted users, on and off.
+ * Invariants  I1 the revision only grows, by one with each change of users, roles or permissions.
+ *             I2 a change that is refused writes nothing.
+ * Ownership   Names are copied in. Slices handed out live until the next change.
  * Thread      load: any, before the store is used; the rest: main loop.
  * Failure     ERR_RPC_* as client-api 2.6.2; ERR_CORRUPT of a record that cannot be read.
  * See         client-api 2.6; peer-protocol 4.8, 4.9; storage-formats 2.1; test/unit/auth.

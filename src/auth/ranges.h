@@ -4,10 +4,12 @@
  * that neither overlap nor touch.  Private to auth.
  *
  * Design      Adjacent permissions become one interval, so a request for [a, c) is covered by [a,
- * b) and [b, c): one search finds the only interval that may cover it. Invariants  I1  after merge:
- * lo < hi in each, hi < lo of the next; only the last may be open. Ownership   Keys are borrowed:
- * they must have a zero byte behind their end (auth_text), which is the end of a single key's
- * interval. Failure     None. See         client-api 2.6.4; test/unit/auth/ranges_test.c.
+ *             b) and [b, c): one search finds the only interval that may cover it.
+ * Invariants  I1 after merge: lo < hi in each, hi < lo of the next; only the last may be open.
+ * Ownership   Keys are borrowed: they must have a zero byte behind their end (auth_text), which is
+ *             the end of a single key's interval.
+ * Failure     None.
+ * See         client-api 2.6.4; test/unit/auth/ranges_test.c.
  */
 #ifndef AUTH_RANGES_H
 #define AUTH_RANGES_H

@@ -6,12 +6,13 @@
  *     User  1 name, 2 password (the bcrypt text), 3 roles, repeated, sorted, 4 options {1
  * no_password} Role  1 name, 2 permissions, repeated, sorted by key {1 type, 2 key, 3 range_end}
  *
- * Invariants  I1  encoding gives etcd's bytes: ascending numbers, empty fields left out; options
- * are there, possibly empty, with every user that a release since 3.4 has made. Ownership   Records
- * own their bytes: texts by mem_alloc, with a zero byte behind the end. Thread      any. Failure
- * ERR_MALFORMED, ERR_TRUNCATED; what was decoded is given back.  Memory is bounded by a multiple of
- * the record's length. See         storage-formats 2.1; test/unit/auth/record_test.c,
- * test/fuzz/auth_record_fuzz.c.
+ * Invariants  I1 encoding gives etcd's bytes: ascending numbers, empty fields left out; options are
+ *             there, possibly empty, with every user that a release since 3.4 has made.
+ * Ownership   Records own their bytes: texts by mem_alloc, with a zero byte behind the end.
+ * Thread      any.
+ * Failure     ERR_MALFORMED, ERR_TRUNCATED; what was decoded is given back. Memory is bounded by a
+ *             multiple of the record's length.
+ * See         storage-formats 2.1; test/unit/auth/record_test.c, test/fuzz/auth_record_fuzz.c.
  */
 #ifndef AUTH_RECORD_H
 #define AUTH_RECORD_H

@@ -3,15 +3,16 @@
  * auth/token: what a client shows after it has logged in: simple tokens and JWT.
  *
  * Problem     A simple token lives only in the memory of every member: each assigns the same text
- * to the same user when it applies the login entry.  A JWT is signed by the member that was asked
- * and carries user, revision and expiry itself; nobody remembers it. Design      One struct for the
- * kinds of --auth-token: "simple" (default), "jwt,sign-method=.., pub-key=..,priv-key=..,ttl=.."
- * and "" (nothing is ever valid). Simple: text "<16 letters>.<decimal raft index>"; a table text ->
- * user, and a list in order of expiry (each use moves to the end: the TTL is the same for all).
- *             JWT: what verified is remembered for a while, by text, so that a signature is checked
- *             once and not with every request.
- * Invariants  I1  disabled: no simple token exists.  I2  the list and the table hold the same
- * tokens. Ownership   Names and tokens are copied in; slices handed out say how long they live.
+ *             to the same user when it applies the login entry. A JWT is signed by the member that
+ *             was asked and carries user, revision and expiry itself; nobody remembers it.
+ * Design      One struct for the kinds of --auth-token: "simple" (default), "jwt,sign-method=..,
+ *             pub-key=..,priv-key=..,ttl=.." and "" (nothing is ever valid). Simple: text "<16
+ *             letters>.<decimal raft index>"; a table text -> user, and a list in order of expiry
+ *             (each use moves to the end: the TTL is the same for all). JWT: what verified is
+ *             remembered for a while, by text, so that a signature is checked once and not with
+ *             every request.
+ * Invariants  I1 disabled: no simple token exists. I2 the list and the table hold the same tokens.
+ * Ownership   Names and tokens are copied in; slices handed out say how long they live.
  * Thread      main loop; auth_tokens_sign: any (keys do not change after create).
  * Limits      AUTH_TOKENS_MAX simple tokens (then the one nearest to its expiry goes),
  *             AUTH_JWT_KNOWN_MAX remembered JWTs, AUTH_TOKEN_BYTES_MAX bytes a token.

@@ -3,12 +3,12 @@
  * backend/tail: what is applied and not yet in the file, in memory.  Private to backend.
  *
  * Design      Three queues that only grow at the back and shrink at the front, addressed by
- * sequence numbers that never repeat: records (revision order, so found by binary search),
- *             operations on other buckets (in order of making), and marks (segment boundaries:
- * which raft index the sequence numbers below belong to).  Bytes live in slabs, which never move: a
- * slice stays valid until its record is dropped. Thread      main loop.  A batch copies the
- * descriptors it needs; the bytes it points to stay until tail_drop, which runs after the batch is
- * done.
+ *             sequence numbers that never repeat: records (revision order, so found by binary
+ *             search), operations on other buckets (in order of making), and marks (segment
+ *             boundaries: which raft index the sequence numbers below belong to). Bytes live in
+ *             slabs, which never move: a slice stays valid until its record is dropped.
+ * Thread      main loop. A batch copies the descriptors it needs; the bytes it points to stay until
+ *             tail_drop, which runs after the batch is done.
  */
 #ifndef BACKEND_TAIL_H
 #define BACKEND_TAIL_H

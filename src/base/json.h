@@ -3,9 +3,10 @@
  * base/json: pull reader for JSON from files and peers, and a writer of Go's strings.
  *
  * Problem     Member ids are 64-bit numbers: a DOM that keeps signed or floating numbers loses
- * them. And what Go's encoding/json takes must be taken: any order, unknown keys, any case, null
- * for anything. Design      The caller walks: begin, next, read or skip.  Nothing is allocated but
- * the buf of a string.  The reader remembers the first error; every call after it is a no-op that
+ *             them. And what Go's encoding/json takes must be taken: any order, unknown keys, any
+ *             case, null for anything.
+ * Design      The caller walks: begin, next, read or skip. Nothing is allocated but the buf of a
+ *             string. The reader remembers the first error; every call after it is a no-op that
  *             returns false, so a walk needs one check at its end (json_end).
  *
  *                 json_init(&r, in);

@@ -4,18 +4,18 @@
  *
  * Problem     Memory must be bounded, readers on several threads must not copy, and a long walk
  *             must not throw out what everybody else uses.
- * Design      A frame is one page run and a count of references; the cache itself holds one.  A pin
- *             is taken under the cache's mutex, given back without it.  Eviction is a clock over
- *             all frames: a hit sets `usage`, the hand lowers it and takes a frame at 0 that only
- *             the cache holds.  A frame loaded by a scan is kept only while there is room.
- *             The bound starts low and rises, up to the budget, when pages have to be read again:
- * who only writes does not fill memory with pages that nobody asks for.
- *             A page number has one living content at a time (bolt.h I1, I2), so a written run
- *             simply replaces the frame of that number; who still pins the old one keeps it.
- * Invariants  C1 bytes is the sum over cached frames.  C2 every cached frame has refs >= 1.
+ * Design      A frame is one page run and a count of references; the cache itself holds one. A pin
+ *             is taken under the cache's mutex, given back without it. Eviction is a clock over all
+ *             frames: a hit sets `usage`, the hand lowers it and takes a frame at 0 that only the
+ *             cache holds. A frame loaded by a scan is kept only while there is room. The bound
+ *             starts low and rises, up to the budget, when pages have to be read again: who only
+ *             writes does not fill memory with pages that nobody asks for. A page number has one
+ *             living content at a time (bolt.h I1, I2), so a written run simply replaces the frame
+ *             of that number; who still pins the old one keeps it.
+ * Invariants  C1 bytes is the sum over cached frames. C2 every cached frame has refs >= 1.
  * Ownership   frame_create gives one reference; cache_insert and cache_pin give the caller one.
- * Thread      any.   Limits  CACHE_BOUND_FIRST_BYTES, budget; exceeded while
- *             the hand meets only pinned or used frames.
+ * Thread      any. Limits CACHE_BOUND_FIRST_BYTES, budget; exceeded while the hand meets only
+ *             pinned or used frames.
  */
 #ifndef BOLT_CACHE_H
 #define BOLT_CACHE_H

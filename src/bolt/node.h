@@ -3,13 +3,14 @@
  * bolt/node: a page being changed, in memory, in a write transaction.
  *
  * Design      A node is made of a page when something below it changes; every node on the way from
- *             a changed leaf to the root of its tree is one.  Branch elements point to the child
- *             node where there is one, else to its page.  Keys and values stay where they are (the
+ *             a changed leaf to the root of its tree is one. Branch elements point to the child
+ *             node where there is one, else to its page. Keys and values stay where they are (the
  *             pinned frame of the page, the tx's arena, the caller's memory); only the array of
- *             elements is ours.  Separators in a branch may be stale while the tx runs (never above
+ *             elements is ours. Separators in a branch may be stale while the tx runs (never above
  *             the first key of their child, but for child 0); spilling sets them right.
- * Invariants  N1 keys strictly ascend.  N2 a node is referenced by one branch element or one
- * bucket. Ownership   tx.nodes owns all nodes until the tx ends. Thread      the write tx's.
+ * Invariants  N1 keys strictly ascend. N2 a node is referenced by one branch element or one bucket.
+ * Ownership   tx.nodes owns all nodes until the tx ends.
+ * Thread      the write tx's.
  */
 #ifndef BOLT_NODE_H
 #define BOLT_NODE_H

@@ -3,11 +3,12 @@
  * client/session: a lease that is renewed until it is lost: what locks and elections hang on.
  *
  * Design      A renewal is a LeaseKeepAlive stream of one request and one answer, sent again a
- * third of the TTL after the last answer, and tried on other endpoints while it fails.  Without an
- * answer until the TTL is over the lease counts as lost, whatever the server thinks. Ownership The
- * caller owns the session; nothing is revoked by closing it. Thread      the loop of the client's
- * env. Failure     on_lost, once; then no renewal follows. See         client-api 3; cli.md 2.4
- * lease, lock, elect.
+ *             third of the TTL after the last answer, and tried on other endpoints while it fails.
+ *             Without an answer until the TTL is over the lease counts as lost, whatever the server
+ *             thinks. Ownership The caller owns the session; nothing is revoked by closing it.
+ * Thread      the loop of the client's env.
+ * Failure     on_lost, once; then no renewal follows.
+ * See         client-api 3; cli.md 2.4 lease, lock, elect.
  */
 #ifndef CLIENT_SESSION_H
 #define CLIENT_SESSION_H

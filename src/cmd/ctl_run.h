@@ -4,9 +4,10 @@
  * elect, make-mirror, lease keep-alive).
  *
  * Design      Everything is a flag that a callback of the loop sets; the command runs the loop
- * until the flag it waits for is set (ctl_run_turn), and looks again. Ownership   struct ctl_run
- * lives in the command; ctl_run_deinit gives back what it holds. Thread      main. Failure
- * non-zero: exit status with ctl->fail set.
+ *             until the flag it waits for is set (ctl_run_turn), and looks again.
+ * Ownership   struct ctl_run lives in the command; ctl_run_deinit gives back what it holds.
+ * Thread      main.
+ * Failure     non-zero: exit status with ctl->fail set.
  */
 #ifndef CMD_CTL_RUN_H
 #define CMD_CTL_RUN_H

@@ -2,9 +2,9 @@
  *
  * cmd/server_values: where the server's values come from: the environment, or a file alone.
  *
- * Thread      main, at start.   Failure  -1 goes on; else the exit status, and *error has the text
- * for "failed to verify flags" unless it is empty: then everything has been said. See
- * cli.md 1.2, 1.3.
+ * Thread      main, at start. Failure -1 goes on; else the exit status, and *error has the text for
+ *             "failed to verify flags" unless it is empty: then everything has been said.
+ * See         cli.md 1.2, 1.3.
  */
 #ifndef CMD_SERVER_VALUES_H
 #define CMD_SERVER_VALUES_H

@@ -4,26 +4,27 @@
  * them.
  *
  * Problem     The server and the simulator must run the same member, and every run must be a
- * function of its inputs. Design      core_step() takes one event (with the time in it);
- * core_take() then hands out, for all events since the last one, what is to be done: entries to
- * append to the WAL, a batch for the file, values to read, a raft snapshot to save, replies.
- * Nothing is done inside: no disk, no network, no lock, nobody is called back.  What was done comes
- * back as an event.
+ *             function of its inputs.
+ * Design      core_step() takes one event (with the time in it); core_take() then hands out, for
+ *             all events since the last one, what is to be done: entries to append to the WAL, a
+ *             batch for the file, values to read, a raft snapshot to save, replies. Nothing is done
+ *             inside: no disk, no network, no lock, nobody is called back. What was done comes back
+ *             as an event.
  *
  *               request -> propose -> [append, sync] -> APPENDED -> commit -> apply -> reply
  *                          read index ---------------------------> plan  -------------> reply
  *
- * Invariants  I1  entries are applied in index order, each once.
- *             I2  a proposal is answered only after it was applied, and applied only when it is
- *                 durable here (single voter) or committed.
- *             I3  no batch holds an index above durable_index (the own, synced WAL).
- *             I4  a raft snapshot at i is saved only after the file holds i.
+ * Invariants  I1 entries are applied in index order, each once. I2 a proposal is answered only
+ *             after it was applied, and applied only when it is durable here (single voter) or
+ *             committed. I3 no batch holds an index above durable_index (the own, synced WAL). I4 a
+ *             raft snapshot at i is saved only after the file holds i.
  * Ownership   A struct core_request belongs to the caller, to the core between step and its reply
- *             (it comes back in update.replies, exactly once, also after a cancel).  What it points
- * to stays valid meanwhile. Thread      core (the main loop). Limits      LIMIT_PENDING_REQUESTS,
- * LIMIT_APPLY_GAP, LIMIT_TAIL_*; apply_batch_max below. Failure     update.fatal: the member must
- * stop (broken disk, corrupt file); the text says why. See         design.md 2-5, 8;
- * client-api 2.0; peer-protocol 4.6; test/unit/core.
+ *             (it comes back in update.replies, exactly once, also after a cancel). What it points
+ *             to stays valid meanwhile.
+ * Thread      core (the main loop).
+ * Limits      LIMIT_PENDING_REQUESTS, LIMIT_APPLY_GAP, LIMIT_TAIL_*; apply_batch_max below.
+ * Failure     update.fatal: the member must stop (broken disk, corrupt file); the text says why.
+ * See         design.md 2-5, 8; client-api 2.0; peer-protocol 4.6; test/unit/core.
  */
 #ifndef CORE_CORE_H
 #define CORE_CORE_H

@@ -10,11 +10,13 @@
  *                 submit -> core_step      end of turn -> core_take -> jobs -> done -> core_step
  * ...
  *
- * Invariants  I1  one log job at a time, appends in order.  I2  after a failure nothing more is
- * written. Ownership   As core.h.  driver_close after on_stopped, or (simulated power cut) at any
- * time when the env's lanes are dead. Thread      main loop. Failure     driver_open: ERR_* and a
- * text that says what to do.  Later: on_fatal once. See         design.md 2, 8;
- * storage-formats 4.5, 7; test/unit/core, test/crash.
+ * Invariants  I1 one log job at a time, appends in order. I2 after a failure nothing more is
+ *             written.
+ * Ownership   As core.h. driver_close after on_stopped, or (simulated power cut) at any time when
+ *             the env's lanes are dead.
+ * Thread      main loop.
+ * Failure     driver_open: ERR_* and a text that says what to do. Later: on_fatal once.
+ * See         design.md 2, 8; storage-formats 4.5, 7; test/unit/core, test/crash.
  */
 #ifndef CORE_DRIVER_H
 #define CORE_DRIVER_H

@@ -4,13 +4,14 @@
  * net.
  *
  * Problem     A whole member must run in one thread over simulated time, disks and networks, with
- * the same code that serves users.  So nothing but src/os calls the kernel. Design      Each table
- * is a struct with an ops pointer, embedded first in the implementation's own struct (os/ and sim/
- * implement each once).  Disk calls are synchronous and made on the log, backend and work threads
- * (or at start-up); exec moves work there and back. Thread      disk: any thread, one caller a file
- * for writes, concurrent read_at allowed. exec, timers and net: the loop's own thread only; job.run
- * is called on the lane's thread, env_waker.wake on any. Failure     int 0 / ERR_*.  A failed sync
- * is final for the file: the caller must not try again.
+ *             the same code that serves users. So nothing but src/os calls the kernel.
+ * Design      Each table is a struct with an ops pointer, embedded first in the implementation's
+ *             own struct (os/ and sim/ implement each once). Disk calls are synchronous and made on
+ *             the log, backend and work threads (or at start-up); exec moves work there and back.
+ * Thread      disk: any thread, one caller a file for writes, concurrent read_at allowed. exec,
+ *             timers and net: the loop's own thread only; job.run is called on the lane's thread,
+ *             env_waker.wake on any.
+ * Failure     int 0 / ERR_*. A failed sync is final for the file: the caller must not try again.
  */
 #ifndef ENV_ENV_H
 #define ENV_ENV_H

@@ -11,12 +11,13 @@
  *
  *                 push push push -> pending --end of turn--> shared --wake--> deliver deliver ...
  *
- * Invariants  I1 order of delivery is order of push.  I2 no lock is held in deliver.
- * Ownership   The mail belongs to the mailbox from push to deliver, then to deliver.  What was
- * never delivered is given to drop by env_mailbox_deinit. Thread      push, has_room: the sender's.
- * deliver: the receiver's.  init and deinit: one thread, before both sides begin and after both
- * have ended. Limits      has_room says no above LIMIT_MAIL_COUNT mails or LIMIT_MAIL_BYTES that
- * are on their way; who admits requests asks it, what answers them is bounded by what was admitted.
+ * Invariants  I1 order of delivery is order of push. I2 no lock is held in deliver.
+ * Ownership   The mail belongs to the mailbox from push to deliver, then to deliver. What was never
+ *             delivered is given to drop by env_mailbox_deinit.
+ * Thread      push, has_room: the sender's. deliver: the receiver's. init and deinit: one thread,
+ *             before both sides begin and after both have ended.
+ * Limits      has_room says no above LIMIT_MAIL_COUNT mails or LIMIT_MAIL_BYTES that are on their
+ *             way; who admits requests asks it, what answers them is bounded by what was admitted.
  */
 #ifndef ENV_MAILBOX_H
 #define ENV_MAILBOX_H

@@ -3,8 +3,8 @@
  * gateway/gateway: what a member answers over HTTP: the JSON gateway (call.h), /health, /livez,
  * /readyz, /version, /metrics, /debug/vars, /debug/pprof/.
  *
- * Ownership   The gateway outlives the rpc_server that has its handlers.  Thread  main loop.
- * Limits      none of its own.  Failure  every error is an HTTP answer.
+ * Ownership   The gateway outlives the rpc_server that has its handlers. Thread main loop.
+ * Limits      none of its own. Failure every error is an HTTP answer.
  * See         client-api 5, 6; test/e2e/gateway_test.py, test/interop/gateway_test.py.
  */
 #ifndef GATEWAY_GATEWAY_H

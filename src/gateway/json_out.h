@@ -3,9 +3,11 @@
  * gateway/json_out: a message in protobuf's form as JSON, piece by piece as it comes.
  *
  * Problem     Answers can be gigabytes, and come as fast as the client takes them: nothing whole
- * may be kept. Design      A push transcoder: bytes in, JSON appended to a buf.  It relies on what
- * the member's own services write: fields in order of number, each single field at most once.  Zero
- * fields are left out, unknown ones too. Ownership   init / deinit; desc tables are constant.
+ *             may be kept.
+ * Design      A push transcoder: bytes in, JSON appended to a buf. It relies on what the member's
+ *             own services write: fields in order of number, each single field at most once. Zero
+ *             fields are left out, unknown ones too.
+ * Ownership   init / deinit; desc tables are constant.
  * Limits      JSON_OUT_DEPTH_MAX messages in each other; a string (not bytes) is kept until it is
  *             whole: JSON_OUT_STRING_MAX.
  * Failure     ERR_MALFORMED, ERR_LIMIT: what was appended is of no use.

@@ -3,18 +3,21 @@
  * grpc/local: calls made inside the process: no connection, no frames, no thread between.
  *
  * Problem     The JSON gateway speaks to the member's own services; they must see calls like any
- * other. Design      A call of the ordinary kind stands for the caller, as in relay.h.  What the
- * service says is queued and told to the caller at the end of the turn, never from inside what the
- *             caller or the service does:
+ *             other.
+ * Design      A call of the ordinary kind stands for the caller, as in relay.h. What the service
+ *             says is queued and told to the caller at the end of the turn, never from inside what
+ *             the caller or the service does:
  *
  *                 on_message(len) -> on_bytes* (len bytes together) -> ... -> on_end
  *
- *             Bytes of a source are made as long as on_bytes says that there is room.
- * Ownership   The server outlives the hub, the hub its calls.  A call is the caller's until on_end
- * was called or grpc_local_cancel; then it must not be touched. Thread      the server's. Limits
- * the server's receive limit a message; GRPC_CALL_OUT_BYTES of answers before the service waits;
- * LOCAL_HELD_BYTES of messages that a paused service has not taken. Failure     an unknown method;
- * everything else is a status in on_end. See         grpc.h; test/unit/grpc/local_test.c.
+ * Bytes of a source are made as long as on_bytes says that there is room.
+ * Ownership   The server outlives the hub, the hub its calls. A call is the caller's until on_end
+ *             was called or grpc_local_cancel; then it must not be touched.
+ * Thread      the server's.
+ * Limits      the server's receive limit a message; GRPC_CALL_OUT_BYTES of answers before the
+ *             service waits; LOCAL_HELD_BYTES of messages that a paused service has not taken.
+ * Failure     an unknown method; everything else is a status in on_end.
+ * See         grpc.h; test/unit/grpc/local_test.c.
  */
 #ifndef GRPC_LOCAL_H
 #define GRPC_LOCAL_H

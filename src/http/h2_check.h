@@ -2,12 +2,13 @@
  *
  * http/h2_check: are the header fields of a request what RFC 9113 section 8 allows?
  *
- * Problem     nghttp2 checks :authority against the grammar of host names.  Clients of etcd up to
+ * Problem     nghttp2 checks :authority against the grammar of host names. Clients of etcd up to
  *             3.4 send their whole endpoint ("http://127.0.0.1:2379") there, and etcd takes it. Its
  *             checks can only be turned off as a whole, so a server's are made here.
  * Design      One small state a stream, fed with fields in order, then with the lengths of the
- * body. Thread      any.    Failure  false: the stream is reset with
- * PROTOCOL_ERROR. See         client-api 4.2; RFC 9113 8.1-8.3; test/unit/http/h2_check_test.c.
+ *             body.
+ * Thread      any. Failure false: the stream is reset with PROTOCOL_ERROR.
+ * See         client-api 4.2; RFC 9113 8.1-8.3; test/unit/http/h2_check_test.c.
  */
 #ifndef HTTP_H2_CHECK_H
 #define HTTP_H2_CHECK_H

@@ -3,15 +3,18 @@
  * lease/lessor: leases of one member: grant, renew, revoke, expiry, and which keys hang on which.
  *
  * Design      The lease bucket holds id, TTL and remaining TTL; which keys are attached follows
- * from KeyValue.lease and is told by mvcc (attach, detach).  Expiry is decided by the primary (the
- * raft leader) only, and only as a proposal: lessor_expired lists, raft revokes. Time is an
- * argument (milliseconds of the monotonic clock). Invariants  I1  the heap holds exactly the leases
- * with an expiry; the earliest is on top. I2  not primary: no lease has an expiry.
- * Ownership   Keys are copied in.  struct lease is the lessor's, valid until the lease is removed.
+ *             from KeyValue.lease and is told by mvcc (attach, detach). Expiry is decided by the
+ *             primary (the raft leader) only, and only as a proposal: lessor_expired lists, raft
+ *             revokes. Time is an argument (milliseconds of the monotonic clock).
+ * Invariants  I1 the heap holds exactly the leases with an expiry; the earliest is on top. I2 not
+ *             primary: no lease has an expiry.
+ * Ownership   Keys are copied in. struct lease is the lessor's, valid until the lease is removed.
  * Thread      main loop.
  * Limits      LIMIT_LEASE_TTL_S; LEASE_EXPIRED_MAX a scan, LEASE_REVOKE_RATE a second after
- * promote. Failure     ERR_RPC_LEASE_* as in client-api 2.3. See         storage-formats 2.1;
- * client-api 2.3; peer-protocol 4.8; test/unit/lease/lessor_test.c.
+ *             promote.
+ * Failure     ERR_RPC_LEASE_* as in client-api 2.3.
+ * See         storage-formats 2.1; client-api 2.3; peer-protocol 4.8;
+ *             test/unit/lease/lessor_test.c.
  */
 #ifndef LEASE_LESSOR_H
 #define LEASE_LESSOR_H

@@ -5,7 +5,7 @@
  *
  * Problem     All members of a new cluster must start from identical entries, each made on its own.
  * Design      One AddNode a member, ascending by id, term 1, index 1..n, all committed.
- * Ownership   struct member_bootstrap owns its entries.   Thread  any.
+ * Ownership   struct member_bootstrap owns its entries. Thread any.
  * See         peer-protocol 4.5, 6.8; storage-formats 5.4 steps 8-10, 7.6;
  *             test/unit/member/bootstrap_test.c.
  */

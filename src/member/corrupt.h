@@ -15,7 +15,7 @@
  *
  * Invariants  Every peer is waited for exactly once a round; an answer from anybody else, or a
  *             second one, is ignored.
- * Ownership   The struct is the caller's, nothing is allocated.   Thread  any.
+ * Ownership   The struct is the caller's, nothing is allocated. Thread any.
  * Limits      CORRUPT_PEERS_MAX, CORRUPT_HASHES_MAX.
  * Failure     corrupt_verdict.err; nothing else can fail.
  * See         peer-protocol 6.9; test/unit/member/corrupt_test.c.

@@ -3,10 +3,10 @@
  * member/initial: `--initial-cluster`: name=url,name=url, and the checks of a first start and of a
  * join.
  *
- * Ownership   The struct owns its strings.   Thread  any.
+ * Ownership   The struct owns its strings. Thread any.
  * Failure     ERR_INVALID (ERR_MISMATCH for URLs that differ), etcd's text appended to *error.
  * See         cli.md 1.6; peer-protocol 6.1, 6.2; storage-formats 5.6;
- * test/unit/member/initial_test.c.
+ *             test/unit/member/initial_test.c.
  */
 #ifndef MEMBER_INITIAL_H
 #define MEMBER_INITIAL_H

@@ -10,10 +10,10 @@
  *
  *                 join_create -> (join_question -> ask -> join_answer)* -> join_finish
  *
- *             new:       /members of the others' URLs, the first good answer counts
- *             existing:  the same, then /version of every other member
+ * new: /members of the others' URLs, the first good answer counts existing: the same, then /version
+ * of every other member
  * Ownership   join_destroy; the result is the caller's (join_result_deinit).
- * Thread      any.   Limits  those of member/peer_body; one question at a time.
+ * Thread      any. Limits those of member/peer_body; one question at a time.
  * Failure     ERR_* and etcd's text appended to *error.
  * See         peer-protocol 6.1, 6.2; cli.md 1.6; test/unit/member/join_test.c.
  */

@@ -7,9 +7,10 @@
  *             same configuration changes, or clusters diverge.
  * Design      struct membership is a plain value: members ascending by id, removed ids ascending.
  *             conf_change_check answers as etcd's apply does; conf_change_apply changes the list
- * and says what happened, so that the caller writes it (member_put, schema_remove_member) and
- * starts or stops the peer. Invariants  I1 ids ascending and unique; I2 no id is both member and
- * removed; (membership_check) Ownership   A member owns its strings, a membership its members.
+ *             and says what happened, so that the caller writes it (member_put,
+ *             schema_remove_member) and starts or stops the peer.
+ * Invariants  I1 ids ascending and unique; I2 no id is both member and removed; (membership_check)
+ * Ownership   A member owns its strings, a membership its members.
  * Thread      core (main loop); pure functions otherwise.
  * Limits      SCHEMA_MEMBERS_MAX, SCHEMA_REMOVED_MAX, MEMBER_URLS_MAX.
  * Failure     ERR_MALFORMED for JSON that cannot be read (a member that applies such an entry must

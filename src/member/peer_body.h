@@ -6,9 +6,9 @@
  * Problem     Both sides must read what the other wrote, of every etcd version, and a peer may be
  *             wrong, old or hostile.
  * Design      Writers append Go's exact bytes; readers take any order and case of keys, skip what
- *             they do not know, and bound every list.  The other half, what this member's pages
+ *             they do not know, and bound every list. The other half, what this member's pages
  *             answer, is in peer/pages.
- * Ownership   Writers append to the caller's buf; what is read owns its memory.   Thread  any.
+ * Ownership   Writers append to the caller's buf; what is read owns its memory. Thread any.
  * Limits      SCHEMA_MEMBERS_MAX members, MEMBER_URLS_MAX URLs each, MEMBER_BODY_MAX bytes.
  * Failure     ERR_MALFORMED, ERR_LIMIT; ERR_RPC_* where a peer's refusal has a meaning.
  * See         peer-protocol 2.13; test/unit/member/peer_body_test.c, test/fuzz/peer_body_fuzz.c.

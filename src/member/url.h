@@ -2,7 +2,7 @@
  *
  * member/url: peer and client URLs: checked with etcd's texts, made uniform, compared.
  *
- * Thread      any.   Failure  ERR_INVALID, with etcd's text appended to *error (which may be NULL).
+ * Thread      any. Failure ERR_INVALID, with etcd's text appended to *error (which may be NULL).
  * See         cli.md 1.1, 1.6; Go's net/url; test/unit/member/url_test.c.
  */
 #ifndef MEMBER_URL_H

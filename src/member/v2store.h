@@ -4,10 +4,10 @@
  * cluster version in the shape of etcd's v2 store.
  *
  * Problem     3.5 and 3.6 take their member list from it and panic when it is not as they expect.
- * Design      Written: the full form without WatcherHub and Stats (storage-formats 4.3).  Read: any
+ * Design      Written: the full form without WatcherHub and Stats (storage-formats 4.3). Read: any
  *             etcd's, by the names in the tree, whatever the order; other subtrees are skipped, and
  *             noted when they hold user data.
- * Thread      any.   Limits  as membership; JSON_DEPTH_MAX.
+ * Thread      any. Limits as membership; JSON_DEPTH_MAX.
  * Failure     ERR_MALFORMED: not JSON, or a member without readable raftAttributes.
  * See         storage-formats 4.3; peer-protocol 4.10; test/unit/member/v2store_test.c.
  */

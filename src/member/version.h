@@ -6,7 +6,7 @@
  * Problem     A member of a version that the cluster does not speak ends real etcd members, or is
  *             ended by them.
  * Design      Pure functions over what the members' /version pages said.
- * Thread      any.   Failure  see each function.
+ * Thread      any. Failure see each function.
  * See         peer-protocol 6.2, 6.4, 6.5; design.md 1; test/unit/member/version_test.c.
  */
 #ifndef MEMBER_VERSION_H

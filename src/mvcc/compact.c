@@ -9,12 +9,12 @@
  *
  *               IDLE -> [HASH] -> HELD <-> RUN ... -> IDLE or the next one
  *
- *             A crash leaves scheduled > finished and any part of the records; the index restored
- *             from them drops the rest (compact_resume).  A compaction asked for while another is
- * under way waits; only the newest of those is done, as the ones between have no hash and no effect
- * of their own. Invariants  I1  removal starts when no pin lies below the target; later none can
- * come there. I2  the slice that puts finishedCompactRev comes after all removals. See
- * storage-formats 6.4, 8 (C1-C4).
+ * A crash leaves scheduled > finished and any part of the records; the index restored from them
+ * drops the rest (compact_resume). A compaction asked for while another is under way waits; only
+ * the newest of those is done, as the ones between have no hash and no effect of their own.
+ * Invariants  I1 removal starts when no pin lies below the target; later none can come there. I2
+ *             the slice that puts finishedCompactRev comes after all removals.
+ * See         storage-formats 6.4, 8 (C1-C4).
  */
 #include "base/err.h"
 #include "base/failpoint.h"

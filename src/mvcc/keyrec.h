@@ -3,12 +3,13 @@
  * mvcc/keyrec: the history of one key in one small allocation.
  *
  * Problem     etcd keeps a list of generations with a list of revisions each: several hundred bytes
- * a key.  A million keys must fit into 100 MB. Design      One flat array of revisions in order; a
- * tombstone ends a generation, so generations need no list of their own.  create revision and
- * version are stored for the living (last) generation only.  Every older generation starts at a
- * revision that is in the array, so both follow from positions, but for the first one when its
- * start was compacted: then a *base* (create revision and version of the first revision) stands
- * before the array.
+ *             a key. A million keys must fit into 100 MB.
+ * Design      One flat array of revisions in order; a tombstone ends a generation, so generations
+ *             need no list of their own. create revision and version are stored for the living
+ *             (last) generation only. Every older generation starts at a revision that is in the
+ *             array, so both follow from positions, but for the first one when its start was
+ *             compacted: then a *base* (create revision and version of the first revision) stands
+ *             before the array.
  *
  *               keyrec | [base] | rev rev rev t rev rev ... spare | key bytes
  *                                 first generation  last (living)

@@ -15,16 +15,18 @@
  *                write:  prefetch -> [ERR_COLD: fetch on a work thread -> prefetch] -> apply
  *                read:   plan -> next ... [ERR_COLD: slice on a work thread] ... next
  *
- * Invariants  I1  a write changes nothing until every value that it needs is at hand.
- *             I2  records leave the backend only after they left the index, and the index drops
- * what no revision >= compact revision and no pinned revision can see. I3  the index equals the one
- * rebuilt from the records of the file (mvcc_check). Ownership   Requests are borrowed for the
- * call, but for range plans of many keys, which copy what they need. A plan is the caller's struct;
- * mvcc_plan_end gives back memory and pin. Thread      main loop; mvcc_slice_read and
- * mvcc_fetch_run: any. Limits      LIMIT_RESPONSE_BYTES, LIMIT_RESPONSE_BUFFER_BYTES (sort by
- * VALUE), LIMIT_PLAN_CHUNK_BYTES, LIMIT_COMPACTION_BATCH; MVCC_*_MAX below. Failure     ERR_RPC_*
- * go to the client, ERR_COLD as above; ERR_CORRUPT: the file contradicts the index, the member must
- * stop. See         storage-formats 2.2, 6; client-api 2.1; design.md 3, 4, 5; test/unit/mvcc.
+ * Invariants  I1 a write changes nothing until every value that it needs is at hand. I2 records
+ *             leave the backend only after they left the index, and the index drops what no
+ *             revision >= compact revision and no pinned revision can see. I3 the index equals the
+ *             one rebuilt from the records of the file (mvcc_check).
+ * Ownership   Requests are borrowed for the call, but for range plans of many keys, which copy what
+ *             they need. A plan is the caller's struct; mvcc_plan_end gives back memory and pin.
+ * Thread      main loop; mvcc_slice_read and mvcc_fetch_run: any.
+ * Limits      LIMIT_RESPONSE_BYTES, LIMIT_RESPONSE_BUFFER_BYTES (sort by VALUE),
+ *             LIMIT_PLAN_CHUNK_BYTES, LIMIT_COMPACTION_BATCH; MVCC_*_MAX below.
+ * Failure     ERR_RPC_* go to the client, ERR_COLD as above; ERR_CORRUPT: the file contradicts the
+ *             index, the member must stop.
+ * See         storage-formats 2.2, 6; client-api 2.1; design.md 3, 4, 5; test/unit/mvcc.
  */
 #ifndef MVCC_MVCC_H
 #define MVCC_MVCC_H

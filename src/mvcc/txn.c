@@ -3,13 +3,13 @@
  * mvcc/txn: compares, precheck, execution and response of a Txn.
  *
  * Design      1. compares: of the txn and of every nested txn on the chosen path, on the state
- * before it; the answers are a row of bytes (the path) in walk order.
- *             2. precheck of the path on the same state; an error ends it here.
- *             3. execution in order.  Every op knows the length of its answer before it acts, so
- * the response is written once; only a nested txn is shifted behind its head. Prefetch does 1 with
- * an answer more (unknown: a value is cold), then lists what 3 reads. Invariants  I1  after
- * prefetch returned 0, execution meets no cold value. Limits      depth WIRE_TXN_DEPTH_MAX
- * (recursion).
+ *             before it; the answers are a row of bytes (the path) in walk order. 2. precheck of
+ *             the path on the same state; an error ends it here. 3. execution in order. Every op
+ *             knows the length of its answer before it acts, so the response is written once; only
+ *             a nested txn is shifted behind its head. Prefetch does 1 with an answer more
+ *             (unknown: a value is cold), then lists what 3 reads.
+ * Invariants  I1 after prefetch returned 0, execution meets no cold value.
+ * Limits      depth WIRE_TXN_DEPTH_MAX (recursion).
  */
 #include "mvcc/txn.h"
 

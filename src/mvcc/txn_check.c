@@ -3,13 +3,15 @@
  * mvcc/txn_check: is a Txn valid (client-api 2.1.5, steps 2-5)?
  *
  * Problem     etcd merges sets of puts and interval trees of deletes level by level; one request
- * may hold a quarter of a million ops in a hundred levels. Design      The rules come down to an
- * order.  Walk a branch so: its own deletes, its nested txns in order (then, else), its own puts.
- * Two puts of one key conflict, and a delete that comes before a put of a key in its range
- * conflicts with it, unless the two lie in then and else of the same nested txn. Puts: sorted by
- * key; for neighbours the lists they stand in are climbed to where they part.  Deletes: intervals
- * over the sorted puts, counted in a Fenwick tree during the walk; those of a "then" are taken out
- * while its "else" is walked. Limits      depth WIRE_TXN_DEPTH_MAX (recursion).
+ *             may hold a quarter of a million ops in a hundred levels.
+ * Design      The rules come down to an order. Walk a branch so: its own deletes, its nested txns
+ *             in order (then, else), its own puts. Two puts of one key conflict, and a delete that
+ *             comes before a put of a key in its range conflicts with it, unless the two lie in
+ *             then and else of the same nested txn. Puts: sorted by key; for neighbours the lists
+ *             they stand in are climbed to where they part. Deletes: intervals over the sorted
+ *             puts, counted in a Fenwick tree during the walk; those of a "then" are taken out
+ *             while its "else" is walked.
+ * Limits      depth WIRE_TXN_DEPTH_MAX (recursion).
  */
 #include <stdlib.h>
 

@@ -4,11 +4,12 @@
  *
  * Problem     A write must not find out halfway that a page is cold; and what was warm a moment ago
  *             may be evicted by a work thread.
- * Design      A set of (revision, bytes).  Prefetch takes what is in memory into the set: the first
- *             MVCC_HELD_MAX as references that keep the page, the others as copies.  What is cold
- * is listed, read by a fetch and added as a copy.  References are dropped when the round ends cold,
- * because bytes of the tail do not outlive the turn; copies stay. Invariants  I1  a slot of the
- * table is 0 or 1 + the position of an entry. Thread      main loop; mvcc_fetch_run: any.
+ * Design      A set of (revision, bytes). Prefetch takes what is in memory into the set: the first
+ *             MVCC_HELD_MAX as references that keep the page, the others as copies. What is cold is
+ *             listed, read by a fetch and added as a copy. References are dropped when the round
+ *             ends cold, because bytes of the tail do not outlive the turn; copies stay.
+ * Invariants  I1 a slot of the table is 0 or 1 + the position of an entry.
+ * Thread      main loop; mvcc_fetch_run: any.
  */
 #include "base/err.h"
 #include "mvcc/store.h"

@@ -4,12 +4,12 @@
  * /members/promote, /members/hashkv (peer-protocol 2.13, 6.2).
  *
  * Design      The URLs are tried in order, each for at most url_timeout_ms, until one gives an
- *             answer that is wanted: status 200, or one of the statuses that end the asking.  With
- *             a pool a connection may have been used before; when it turns out to be closed before
- *             a byte of the answer came, the same URL is asked once more over a new one.  So only
+ *             answer that is wanted: status 200, or one of the statuses that end the asking. With a
+ *             pool a connection may have been used before; when it turns out to be closed before a
+ *             byte of the answer came, the same URL is asked once more over a new one. So only
  *             questions that may be asked twice have a pool.
  * Ownership   The asker holds the ask until on_answer; cancel ends it without on_answer.
- * Thread      the loop of env.   Limits  LIMIT_PEER_ANSWER_BYTES.
+ * Thread      the loop of env. Limits LIMIT_PEER_ANSWER_BYTES.
  * Failure     on_answer with err != 0: no URL answered; the last reason.
  */
 #ifndef PEER_ASK_H

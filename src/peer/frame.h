@@ -8,11 +8,11 @@
  *                                                   continues at the position both ends remember
  *               02 u64be len, Message               whole; sets the position
  *
- * Design      Frames are read where they lie; only what a read cut in two is gathered.  The scan of
+ * Design      Frames are read where they lie; only what a read cut in two is gathered. The scan of
  *             a 01 frame goes on where it stopped, so that a frame that comes in crumbs costs no
  *             more than its length.
  * Ownership   A message given to on_message is borrowed for the call (entry data: counted).
- * Thread      any, one at a time.   Limits  LIMIT_PEER_FRAME_BYTES, PEER_ENTRIES_MAX.
+ * Thread      any, one at a time. Limits LIMIT_PEER_FRAME_BYTES, PEER_ENTRIES_MAX.
  * Failure     any error is the end of the stream: ERR_MALFORMED, ERR_TOO_LARGE, ERR_LIMIT,
  *             ERR_NOMEM.
  * See         peer-protocol 2.6, 2.7; test/unit/peer/frame_test.c; test/fuzz/peer_*_fuzz.c.

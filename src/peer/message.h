@@ -5,11 +5,11 @@
  * Problem     3.5 and 3.6 write every scalar, 3.7 what was set; some write fields others lack.
  *             Readers take all of it; a member writes what its level writes.
  * Design      A scanning decoder with every field optional, into a struct that is used again; an
- *             encoder that appends.  raft keeps the data of a ReadIndex's one entry in the context
+ *             encoder that appends. raft keeps the data of a ReadIndex's one entry in the context
  *             (raft/types.h): translated here.
  * Ownership   A decoded message borrows from the input, but for the data of its entries when owner
  *             was asked for: those lie in one rcbuf of the input's size, which the struct holds.
- * Thread      any.   Limits  PEER_ENTRIES_MAX, RAFT_CONTEXT_BYTES_MAX, RAFT_MEMBERS_MAX.
+ * Thread      any. Limits PEER_ENTRIES_MAX, RAFT_CONTEXT_BYTES_MAX, RAFT_MEMBERS_MAX.
  * Failure     ERR_MALFORMED wire format; ERR_LIMIT, ERR_NOMEM; ERR_UNSUPPORTED a message that is
  *             none of raft's network messages (or a ReadIndex without exactly one entry): ignored
  *             by etcd.

@@ -3,12 +3,14 @@
  * peer/pool: connections of questions (ask.h) that stay open for the next question to the same URL:
  * a follower that forwards renewals would else make a TLS handshake for each.
  *
- * Ownership   The owner of a pool destroys it when no connection of it is taken.  A taken
- * connection is given back or dropped, once; without a pool it is only ever dropped. Thread the
- * loop of env. Limits      LIMIT_PEER_POOL idle ones; each for PEER_PIPE_IDLE_MS, below the 5 s
- * after which Go's servers close. Failure     A connection that the other end has closed meanwhile
- * may be taken before that is known: then the question fails with nothing heard, and
- * pool_conn_is_old tells that a new one is worth trying.
+ * Ownership   The owner of a pool destroys it when no connection of it is taken. A taken connection
+ *             is given back or dropped, once; without a pool it is only ever dropped. Thread the
+ *             loop of env.
+ * Limits      LIMIT_PEER_POOL idle ones; each for PEER_PIPE_IDLE_MS, below the 5 s after which Go's
+ *             servers close.
+ * Failure     A connection that the other end has closed meanwhile may be taken before that is
+ *             known: then the question fails with nothing heard, and pool_conn_is_old tells that a
+ *             new one is worth trying.
  */
 #ifndef PEER_POOL_H
 #define PEER_POOL_H

@@ -10,22 +10,22 @@
  *                                   [unstable_first, unwritten_first) is being written,
  *                                   [unwritten_first, last] is not handed out yet
  *
- * Problem     etcd keeps the log in a Storage and a separate unstable tail.  Here one array holds
+ * Problem     etcd keeps the log in a Storage and a separate unstable tail. Here one array holds
  *             both, so that appending and committing a batch copies no entry twice; but memory must
  *             be bounded, and every decision needs terms of entries that are not in memory.
  * Design      Entries are in one growing array with free room at both ends (slid to the front when
  *             the end is reached, which costs less than one move an entry), so any range is one
- *             pointer.  Terms are kept for the whole log as runs (first index, term): terms never
- *             fall along a log, so there are as many runs as elections.  Entries that are applied
+ *             pointer. Terms are kept for the whole log as runs (first index, term): terms never
+ *             fall along a log, so there are as many runs as elections. Entries that are applied
  *             and durable are evicted when the bytes exceed the bound.
  * Invariants  L1 base.index <= applied <= applying <= committed <= last, but while a snapshot waits
- *                to be installed applied and applying may be below base.
- *             L2 mem_first - 1 <= applied (or <= base while a snapshot waits): what is to be
- * applied is in memory. L3 unstable_first <= unwritten_first <= last + 1; mem_first <=
- * unstable_first. L4 indexes are contiguous; runs agree with entries; bytes is the sum. Ownership
- * One rcbuf reference an entry.  What leaves the log while messages may still point to its data is
- * handed to the graveyard (outbox.h) instead of being released. See         log_unstable.go and
- * log.go of etcd's raft, which this joins into one.
+ *             to be installed applied and applying may be below base. L2 mem_first - 1 <= applied
+ *             (or <= base while a snapshot waits): what is to be applied is in memory. L3
+ *             unstable_first <= unwritten_first <= last + 1; mem_first <= unstable_first. L4
+ *             indexes are contiguous; runs agree with entries; bytes is the sum.
+ * Ownership   One rcbuf reference an entry. What leaves the log while messages may still point to
+ *             its data is handed to the graveyard (outbox.h) instead of being released.
+ * See         log_unstable.go and log.go of etcd's raft, which this joins into one.
  */
 #ifndef RAFT_LOG_H
 #define RAFT_LOG_H

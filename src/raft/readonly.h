@@ -2,13 +2,14 @@
  *
  * raft/readonly: reads at a leader that wait for proof that it still leads.
  *
- * Design      Requests are numbered in arrival order.  A heartbeat carries, as its context, the
+ * Design      Requests are numbered in arrival order. A heartbeat carries, as its context, the
  *             number of the newest waiting request (8 bytes, little-endian); its echo confirms that
- *             request and all before it.  When a quorum of voters has echoed n, requests <= n may
- * be answered with the commit index that held when they arrived. Requests that come before the
- * leader committed an entry of its own term wait in `early`: until then the commit index may be
- * behind what was acknowledged elsewhere. Limits      RAFT_PENDING_READS_MAX over both lists. See
- * peer-protocol 5.7; Ongaro's dissertation, 6.4.
+ *             request and all before it. When a quorum of voters has echoed n, requests <= n may be
+ *             answered with the commit index that held when they arrived. Requests that come before
+ *             the leader committed an entry of its own term wait in `early`: until then the commit
+ *             index may be behind what was acknowledged elsewhere.
+ * Limits      RAFT_PENDING_READS_MAX over both lists.
+ * See         peer-protocol 5.7; Ongaro's dissertation, 6.4.
  */
 #ifndef RAFT_READONLY_H
 #define RAFT_READONLY_H

@@ -3,11 +3,11 @@
  * rpc/handshake: TLS handshakes of accepted connections, bounded.
  *
  * Problem     A handshake costs a millisecond of arithmetic on the thread that also owes
- * heartbeats, and a client may begin thousands and finish none. Design      Time: a deadline a
- * connection (conn.c).  Number: all of them stand in a list, oldest first; above
- * LIMIT_TLS_HANDSHAKES the oldest is closed, because one that will be finished takes milliseconds.
- * Turn: LIMIT_TLS_HANDSHAKES_TURN flights are worked on in a turn of the loop, the others wait with
- * reading paused, first come first served.
+ *             heartbeats, and a client may begin thousands and finish none.
+ * Design      Time: a deadline a connection (conn.c). Number: all of them stand in a list, oldest
+ *             first; above LIMIT_TLS_HANDSHAKES the oldest is closed, because one that will be
+ *             finished takes milliseconds. Turn: LIMIT_TLS_HANDSHAKES_TURN flights are worked on in
+ *             a turn of the loop, the others wait with reading paused, first come first served.
  */
 #include "base/limits.h"
 #include "rpc/server_private.h"

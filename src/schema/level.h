@@ -5,9 +5,9 @@
  * Problem     etcd refuses to go back over minor versions, so a member must report, propose and
  *             write what one minor version does, and rise only by an explicit act (design.md 1).
  * Design      One row of facts a level; everybody asks the row, nobody compares versions.
- * Thread      any (constants).   Failure  ERR_VERSION: a directory from outside 3.5-3.7.
+ * Thread      any (constants). Failure ERR_VERSION: a directory from outside 3.5-3.7.
  * See         storage-formats 2.6, 2.7, 3.4; peer-protocol 0, 3.2, 6.5;
- * test/unit/schema/level_test.c.
+ *             test/unit/schema/level_test.c.
  */
 #ifndef SCHEMA_LEVEL_H
 #define SCHEMA_LEVEL_H

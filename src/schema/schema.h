@@ -4,11 +4,13 @@
  * but `key`.  Nobody else spells them.
  *
  * Problem     Every name and byte is a contract with etcd 3.5-3.7, and consistent_index and term
- * must be in every commit. Design      Encoders write into caller's buffers; _put functions go to a
- * backend (applied entries) or to a batch (what belongs to every commit); schema_boot_load reads at
- * start all that a member needs but the keys and authentication (schema_bucket_walk). Ownership
- * struct schema_boot owns what it loaded. Thread      schema_boot_load: the thread that reads the
- * tx; puts: main loop. Limits      SCHEMA_*_MAX: bounds on what a damaged file can make us hold.
+ *             must be in every commit.
+ * Design      Encoders write into caller's buffers; _put functions go to a backend (applied
+ *             entries) or to a batch (what belongs to every commit); schema_boot_load reads at
+ *             start all that a member needs but the keys and authentication (schema_bucket_walk).
+ * Ownership   struct schema_boot owns what it loaded.
+ * Thread      schema_boot_load: the thread that reads the tx; puts: main loop.
+ * Limits      SCHEMA_*_MAX: bounds on what a damaged file can make us hold.
  * Failure     ERR_CORRUPT for a value that cannot be read, with the bucket in schema_boot.what.
  * See         storage-formats 2; test/unit/schema/.
  */

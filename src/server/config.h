@@ -4,7 +4,7 @@
  * etcd's texts (cli.md 1.6), and the lines that say what is started.
  *
  * Ownership   struct config owns the lists and texts that server_config points to, next to flags.
- * Thread      main, at start.   Failure  ERR_INVALID with the text appended.
+ * Thread      main, at start. Failure ERR_INVALID with the text appended.
  */
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H

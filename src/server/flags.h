@@ -3,10 +3,12 @@
  * server/flags: values of all flags from command line, environment or file, as etcd takes them.
  *
  * Design      One table (flags.def) says name, type, default, file key and support of each flag;
- * the parser, the environment, the file, --help and the man page are made from it.  A value is kept
- * as text and, for numbers, as a number.  Syntax is Go's `flag`, not GNU's. Ownership   struct
- * flags owns its texts.   Thread  any, at start. Failure     ERR_INVALID with etcd's text appended
- * to *error. See         cli.md 1.1-1.5; test/unit/server/flags_test.c.
+ *             the parser, the environment, the file, --help and the man page are made from it. A
+ *             value is kept as text and, for numbers, as a number. Syntax is Go's `flag`, not
+ *             GNU's.
+ * Ownership   struct flags owns its texts. Thread any, at start.
+ * Failure     ERR_INVALID with etcd's text appended to *error.
+ * See         cli.md 1.1-1.5; test/unit/server/flags_test.c.
  */
 #ifndef SERVER_FLAGS_H
 #define SERVER_FLAGS_H

@@ -10,7 +10,7 @@
  *                 transport --on_message, on_snapshot, reports----------------> driver
  *                 transport --pages---> service       service, driver --questions--> peer/ask
  *
- * Ownership   Opened after the driver, closed before it.   Thread  main loop.
+ * Ownership   Opened after the driver, closed before it. Thread main loop.
  * Limits      SERVER_ASKS_MAX questions of one version round; else those of peer/peer.h.
  * See         peer-protocol 2, 6; test/e2e/cluster_test.py.
  */

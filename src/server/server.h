@@ -3,10 +3,11 @@
  * server/server: one member with its sockets: driver, services, pages, listeners, orderly end.
  *
  * Design      Client sockets are bound first and answer nothing until the member is ready
- * (client-api 4.1): rpc_server accepts only then.  A stop drains the connections, answers and
- * commits everything, and ends the loop. Ownership   server_create .. server_destroy; the env is
- * the caller's.  Thread  main loop. Failure     server_create: ERR_* and a text for the log; later
- * on_end(code). See         cli.md 1.6-1.9; client-api 4.1, 4.6; test/e2e.
+ *             (client-api 4.1): rpc_server accepts only then. A stop drains the connections,
+ *             answers and commits everything, and ends the loop.
+ * Ownership   server_create .. server_destroy; the env is the caller's. Thread main loop.
+ * Failure     server_create: ERR_* and a text for the log; later on_end(code).
+ * See         cli.md 1.6-1.9; client-api 4.1, 4.6; test/e2e.
  */
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H

@@ -4,11 +4,12 @@
  * the watch that renews certificates while the member runs.
  *
  * Design      server_tls_open_peer and _open_client are called where etcd makes its listeners, so
- * of several mistakes the same one is told.  Every LIMIT_TLS_RELOAD_MS, and on SIGHUP, a job on a
- * work thread reads the files; the loop never waits for them. Ownership   struct server_tls lives
- * in the program, longer than the server and its env's loop. Thread      main; the job on a work
- * thread. Failure     enum server_tls_end says with which line etcd ends. See cli.md 1.3, 1.6;
- * test/e2e/tls_test.py.
+ *             of several mistakes the same one is told. Every LIMIT_TLS_RELOAD_MS, and on SIGHUP, a
+ *             job on a work thread reads the files; the loop never waits for them.
+ * Ownership   struct server_tls lives in the program, longer than the server and its env's loop.
+ * Thread      main; the job on a work thread.
+ * Failure     enum server_tls_end says with which line etcd ends. See cli.md 1.3, 1.6;
+ *             test/e2e/tls_test.py.
  */
 #ifndef SERVER_TLS_H
 #define SERVER_TLS_H

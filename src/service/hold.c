@@ -2,11 +2,11 @@
  *
  * service/hold: calls whose token this member cannot judge yet (client-api 2.6.5).
  *
- * Problem     A simple token is known where its login is applied.  A client that has logged in at
- * one member may ask the next one before that has applied the login too. Design      The token
- * names the login's place in the log.  Until this member has applied it, the call is paused before
- * its first message; a timer looks at all of them. Limits      HOLDS_MAX calls; HOLD_MS each: then
- * the token is judged as it is known.
+ * Problem     A simple token is known where its login is applied. A client that has logged in at
+ *             one member may ask the next one before that has applied the login too.
+ * Design      The token names the login's place in the log. Until this member has applied it, the
+ *             call is paused before its first message; a timer looks at all of them.
+ * Limits      HOLDS_MAX calls; HOLD_MS each: then the token is judged as it is known.
  */
 #include <assert.h>
 

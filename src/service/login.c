@@ -13,10 +13,11 @@
  *                                   ^-------- users or roles have changed meanwhile --+
  *                 UserAdd, ...:  [bcrypt] -> proposal -> answer
  *
- *             A JWT is signed by this member when its login is applied; a simple token comes out of
- * the applied entry. Ownership   A struct login lives until its answer, or, when the client has
- * gone, until the job or the core gives it back.  Passwords are wiped with it. Limits
- * LOGIN_JOBS_MAX at once, LOGIN_WAITING_MAX behind them: then TOO_MANY_REQUESTS.
+ * A JWT is signed by this member when its login is applied; a simple token comes out of the applied
+ * entry.
+ * Ownership   A struct login lives until its answer, or, when the client has gone, until the job or
+ *             the core gives it back. Passwords are wiped with it.
+ * Limits      LOGIN_JOBS_MAX at once, LOGIN_WAITING_MAX behind them: then TOO_MANY_REQUESTS.
  */
 #include "auth/password.h"
 #include "base/gotext.h"

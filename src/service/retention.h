@@ -7,11 +7,12 @@
  *     if (retention_is_due(r, now, rev, is_leader, &to)) compact(to), then retention_done(r, now,
  * to) and again
  *
- * Periodic    Every tenth of the period (of an hour at most) the revision is noted; the oldest note
- *             is one period old.  The first compaction comes after one period, the next ones an
- * hour or a shorter period after the last that succeeded. Revision    Every 5 minutes, to the
- * revision so many before the newest. Ownership   The notes: period / tenth + 1 of them, made as
- * time goes on. See         client-api 2.1.6; test/unit/service/retention_test.c.
+ * Periodic Every tenth of the period (of an hour at most) the revision is noted; the oldest note is
+ * one period old. The first compaction comes after one period, the next ones an hour or a shorter
+ * period after the last that succeeded. Revision Every 5 minutes, to the revision so many before
+ * the newest.
+ * Ownership   The notes: period / tenth + 1 of them, made as time goes on.
+ * See         client-api 2.1.6; test/unit/service/retention_test.c.
  */
 #ifndef SERVICE_RETENTION_H
 #define SERVICE_RETENTION_H

@@ -4,11 +4,13 @@
  * Auth, Health; the checks of the others' data; what the peer port's pages ask.
  *
  * Design      A message is validated where it arrives (no copy), becomes a core_request, and its
- * reply becomes the answer.  Requests come from a pool, so that a warm server allocates nothing for
- * a put.  Small range answers are written at once; large ones are sources that make bytes when
- * HTTP/2 has room (design.md 4). Ownership   The service owns its requests; it outlives the
- * grpc_server's last call. Thread      main loop. Limits      LIMIT_PENDING_REQUESTS,
- * LIMIT_PLAN_CHUNK_BYTES, LIMIT_PLAN_PIN_MS. Failure     Every error is an answer: api/errors.def.
+ *             reply becomes the answer. Requests come from a pool, so that a warm server allocates
+ *             nothing for a put. Small range answers are written at once; large ones are sources
+ *             that make bytes when HTTP/2 has room (design.md 4).
+ * Ownership   The service owns its requests; it outlives the grpc_server's last call.
+ * Thread      main loop.
+ * Limits      LIMIT_PENDING_REQUESTS, LIMIT_PLAN_CHUNK_BYTES, LIMIT_PLAN_PIN_MS.
+ * Failure     Every error is an answer: api/errors.def.
  * See         client-api 2, 3; test/e2e.
  */
 #ifndef SERVICE_SERVICE_H

@@ -3,10 +3,12 @@
  * service/verified: passwords that were right a moment ago.  Private to service.
  *
  * Problem     bcrypt takes tens of milliseconds of a core, on purpose; clients that come and go log
- * in with the same password again and again. Design      A bounded set of keyed digests over user,
- * hash, auth revision and password: what the set has was checked with bcrypt under this revision.
- * Any change of users or roles makes all of it stale.  The key never leaves the process; no
- * password is kept. Limits      VERIFIED_MAX; the oldest gives way. Thread      main loop.
+ *             in with the same password again and again.
+ * Design      A bounded set of keyed digests over user, hash, auth revision and password: what the
+ *             set has was checked with bcrypt under this revision. Any change of users or roles
+ *             makes all of it stale. The key never leaves the process; no password is kept.
+ * Limits      VERIFIED_MAX; the oldest gives way.
+ * Thread      main loop.
  */
 #ifndef SERVICE_VERIFIED_H
 #define SERVICE_VERIFIED_H

@@ -5,12 +5,13 @@
  * Problem     A `.snap` file that 3.5/3.6 need at start must be whole or absent, and what a crash
  *             leaves in the directory must neither be trusted nor pile up.
  * Design      A file is written under a temporary name that every etcd deletes at start, synced,
- *             renamed, and the directory is synced.  The data inside (v2 store JSON) is opaque
- * here; member/v2store makes and reads it. Ownership   struct snap_file owns its data. Thread any
- * (start-up, work lane).   Limits  SNAP_FILE_BYTES_MAX. Failure     ERR_NOT_FOUND no usable
- * snapshot, ERR_CHECKSUM, ERR_MALFORMED, ERR_TRUNCATED (empty), or the disk's error.  A broken file
- * is renamed to *.broken and the next one is tried. See         storage-formats 4;
- * docs/formats/snap.md; test/unit/snap/snap_test.c.
+ *             renamed, and the directory is synced. The data inside (v2 store JSON) is opaque here;
+ *             member/v2store makes and reads it.
+ * Ownership   struct snap_file owns its data. Thread any (start-up, work lane). Limits
+ *             SNAP_FILE_BYTES_MAX.
+ * Failure     ERR_NOT_FOUND no usable snapshot, ERR_CHECKSUM, ERR_MALFORMED, ERR_TRUNCATED (empty),
+ *             or the disk's error. A broken file is renamed to *.broken and the next one is tried.
+ * See         storage-formats 4; docs/formats/snap.md; test/unit/snap/snap_test.c.
  */
 #ifndef SNAP_SNAP_H
 #define SNAP_SNAP_H

@@ -4,12 +4,12 @@
  * to this folder.
  *
  * Design      Bytes are read in chunks (counted buffers); a record's data is a slice into the
- *             current chunk, so an entry that is kept takes a reference to it instead of a copy.  A
+ *             current chunk, so an entry that is kept takes a reference to it instead of a copy. A
  *             record that crosses the end of a chunk moves to the next one.
- * Ownership   The caller owns the files.  Slices of a record live until the next call, or as long
- * as a reference to d->chunk is held. Failure     ERR_END behind the last record, ERR_TRUNCATED
- * where etcd says "unexpected EOF", ERR_CHECKSUM, ERR_MALFORMED, ERR_NOMEM, the disk's error.  See
- * storage-formats 3.10.
+ * Ownership   The caller owns the files. Slices of a record live until the next call, or as long as
+ *             a reference to d->chunk is held.
+ * Failure     ERR_END behind the last record, ERR_TRUNCATED where etcd says "unexpected EOF",
+ *             ERR_CHECKSUM, ERR_MALFORMED, ERR_NOMEM, the disk's error. See storage-formats 3.10.
  */
 #ifndef WAL_DECODER_H
 #define WAL_DECODER_H

@@ -5,9 +5,11 @@
  * only the wire_append_* of kv.h.)
  *
  * Ownership   Decoded byte fields are slices into the input; arrays live in the arena, whose growth
- * is bounded by the input's length times the struct sizes (a range may be large on purpose). Thread
- * any.  Failure as in kv.h, and ERR_NOMEM.  In a ResponseOp the last member wins whole: no server
- * sends one in pieces. See         client-api 1.2; test/unit/wire/response_test.c.
+ *             is bounded by the input's length times the struct sizes (a range may be large on
+ *             purpose).
+ * Thread      any. Failure as in kv.h, and ERR_NOMEM. In a ResponseOp the last member wins whole:
+ *             no server sends one in pieces.
+ * See         client-api 1.2; test/unit/wire/response_test.c.
  */
 #ifndef WIRE_RESPONSE_H
 #define WIRE_RESPONSE_H

@@ -3,14 +3,16 @@
  * bench/load_conn: one HTTP/2 connection of the load generator, as cheap as a client can be.
  *
  * Problem     The generator shares the machine with the server it measures: what it burns, the
- * server lacks.  A general HTTP/2 library costs as much as the whole of a get. Design      Frames
- * are written and read in place, in one buffer each.  A request is the indexed fields of a header
- * block that both sides hold in their tables (what a real gRPC client sends from its second request
- * on) and one DATA frame.  Answers go through nghttp2's HPACK decoder, so the server may encode as
- * it likes.  A stream is a slot that is used again and again. Ownership   The reply's bytes are
- * borrowed for the call of on_reply. Limits      A request fits into one frame
- * (LOAD_REQUEST_BYTES_MAX). Failure     What the protocol does not allow or this client does not do
- * ends the program with a sentence: a benchmark that limps on measures nothing.
+ *             server lacks. A general HTTP/2 library costs as much as the whole of a get.
+ * Design      Frames are written and read in place, in one buffer each. A request is the indexed
+ *             fields of a header block that both sides hold in their tables (what a real gRPC
+ *             client sends from its second request on) and one DATA frame. Answers go through
+ *             nghttp2's HPACK decoder, so the server may encode as it likes. A stream is a slot
+ *             that is used again and again.
+ * Ownership   The reply's bytes are borrowed for the call of on_reply.
+ * Limits      A request fits into one frame (LOAD_REQUEST_BYTES_MAX).
+ * Failure     What the protocol does not allow or this client does not do ends the program with a
+ *             sentence: a benchmark that limps on measures nothing.
  */
 #ifndef BENCH_LOAD_CONN_H
 #define BENCH_LOAD_CONN_H

@@ -11,7 +11,7 @@
  *     cf_check_equal(&f);
  *     cf_deinit(&f);
  *
- * Thread      one.   Failure  aborts (ensure) where a run cannot go on; requests give their error.
+ * Thread      one. Failure aborts (ensure) where a run cannot go on; requests give their error.
  */
 #ifndef CLUSTER_FIXTURE_H
 #define CLUSTER_FIXTURE_H

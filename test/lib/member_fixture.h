@@ -10,7 +10,7 @@
  *     mf_stop(&m);                        orderly; or mf_die(&m): nothing more is written
  *     member_fixture_deinit(&m);
  *
- * Ownership   The disk is the caller's.  Thread  one.
+ * Ownership   The disk is the caller's. Thread one.
  * Failure     Requests give the core's ERR_*; ERR_CLOSED when the member has failed meanwhile.
  */
 #ifndef MEMBER_FIXTURE_H
