@@ -45,8 +45,15 @@ static void on_removed(void *arg)
     (void)arg;
 }
 
-static const struct peer_events events = {on_message, on_snapshot, is_removed, on_id,
-                                          on_flag,    on_flag,     on_removed};
+static const struct peer_events events = {
+    .on_message = on_message,
+    .on_snapshot = on_snapshot,
+    .is_removed = is_removed,
+    .on_unreachable = on_id,
+    .on_snapshot_status = on_flag,
+    .on_active = on_flag,
+    .on_removed = on_removed,
+};
 
 static void text(void *arg, struct buf *out)
 {
