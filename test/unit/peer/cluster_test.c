@@ -91,6 +91,7 @@ static void bed_free(struct bed *b)
         }
     }
     assert_true(sim_run_until(b->sim, all_stopped, b, HANG_MS));
+    sim_advance_ms(b->sim, 1000); /* sockets that were closed last say so */
     for (size_t i = 0; i < NODES; i++) {
         if (b->node[i] != NULL) {
             peer_node_destroy(b->node[i]);
