@@ -132,43 +132,48 @@ void os_failpoints_destroy(struct os_failpoints *f)
     mem_free(f);
 }
 
-static void set(struct os_failpoints *f, enum failpoint id, struct failpoint_terms *t)
+/* What was armed before. */
+static struct failpoint_terms *set(struct os_failpoints *f, enum failpoint id,
+                                   struct failpoint_terms *t)
 {
     pthread_mutex_lock(&f->mutex);
     struct failpoint_terms *old = f->terms[id];
     f->terms[id] = t;
     pthread_mutex_unlock(&f->mutex);
-    mem_free(old);
+    return old;
+}
+
+static int parse(struct slice name, struct slice terms, enum failpoint *out_id,
+                 struct failpoint_terms **out)
+{
+    int err = find(name, out_id);
+    if (err == 0) {
+        *out = failpoint_terms_parse(terms);
+        err = *out == NULL ? ERR_INVALID : 0;
+    }
+    return err;
 }
 
 int os_failpoint_arm(struct os_failpoints *f, struct slice name, struct slice terms)
 {
     enum failpoint id;
-    int err = find(name, &id);
-    if (err != 0) {
-        return err;
+    struct failpoint_terms *t;
+    int err = parse(name, terms, &id, &t);
+    if (err == 0) {
+        mem_free(set(f, id, t));
     }
-    struct failpoint_terms *t = failpoint_terms_parse(terms);
-    if (t == NULL) {
-        return ERR_INVALID;
-    }
-    set(f, id, t);
-    return 0;
+    return err;
 }
 
 int os_failpoint_check(struct slice name, struct slice terms)
 {
     enum failpoint id;
-    int err = find(name, &id);
-    if (err != 0) {
-        return err;
+    struct failpoint_terms *t;
+    int err = parse(name, terms, &id, &t);
+    if (err == 0) {
+        mem_free(t);
     }
-    struct failpoint_terms *t = failpoint_terms_parse(terms);
-    if (t == NULL) {
-        return ERR_INVALID;
-    }
-    mem_free(t);
-    return 0;
+    return err;
 }
 
 int os_failpoint_disarm(struct os_failpoints *f, struct slice name)
@@ -178,10 +183,7 @@ int os_failpoint_disarm(struct os_failpoints *f, struct slice name)
     if (err != 0) {
         return err;
     }
-    pthread_mutex_lock(&f->mutex);
-    struct failpoint_terms *old = f->terms[id];
-    f->terms[id] = NULL;
-    pthread_mutex_unlock(&f->mutex);
+    struct failpoint_terms *old = set(f, id, NULL);
     mem_free(old);
     return old == NULL ? ERR_AGAIN : 0;
 }
