@@ -5,7 +5,10 @@
  */
 #include "apply/internal.h"
 
-int apply_permit_lease(struct apply *a, const struct auth_who *who, int64_t id)
+/* Of every key of the lease. */
+static int permit_keys(struct apply *a, const struct auth_who *who, int64_t id,
+                       int (*check)(struct auth_store *s, const struct auth_who *who,
+                                    struct slice key, struct slice end))
 {
     if (!auth_is_enabled(a->o.auth) || !lessor_has(a->o.lessor, id) ||
         auth_check_root(a->o.auth, who) == 0) {
@@ -14,23 +17,19 @@ int apply_permit_lease(struct apply *a, const struct auth_who *who, int64_t id)
     size_t count = lessor_key_count(a->o.lessor, id);
     int err = 0;
     for (size_t i = 0; err == 0 && i < count; i++) {
-        err = auth_check_write(a->o.auth, who, lessor_key_at(a->o.lessor, id, i), SLICE_NULL);
+        err = check(a->o.auth, who, lessor_key_at(a->o.lessor, id, i), SLICE_NULL);
     }
     return err;
 }
 
+int apply_permit_lease(struct apply *a, const struct auth_who *who, int64_t id)
+{
+    return permit_keys(a, who, id, auth_check_write);
+}
+
 int apply_permit_lease_read(struct apply *a, const struct auth_who *who, int64_t id)
 {
-    if (!auth_is_enabled(a->o.auth) || !lessor_has(a->o.lessor, id) ||
-        auth_check_root(a->o.auth, who) == 0) {
-        return 0;
-    }
-    size_t count = lessor_key_count(a->o.lessor, id);
-    int err = 0;
-    for (size_t i = 0; err == 0 && i < count; i++) {
-        err = auth_check_read(a->o.auth, who, lessor_key_at(a->o.lessor, id, i), SLICE_NULL);
-    }
-    return err;
+    return permit_keys(a, who, id, auth_check_read);
 }
 
 /* Who puts a key under a lease could not revoke it otherwise. */

@@ -94,8 +94,8 @@ static struct look **look_of(struct grpc_call *call)
     return grpc_call_user(call);
 }
 
-/* Somebody; and with keys, one who may read them. */
-static int look_permit(struct grpc_call *call, const struct look *k)
+/* Somebody, who may read every key of these leases. */
+static int keys_permit(struct grpc_call *call, const int64_t *ids, size_t count)
 {
     struct service *s = service_of(call);
     struct auth_who who;
@@ -106,8 +106,10 @@ static int look_permit(struct grpc_call *call, const struct look *k)
     if (err == 0) {
         err = auth_check_known(core_auth(s->core), &who);
     }
-    return err == 0 && k->wants_keys ? apply_permit_lease_read(core_apply(s->core), &who, k->id)
-                                     : err;
+    for (size_t i = 0; err == 0 && i < count; i++) {
+        err = apply_permit_lease_read(core_apply(s->core), &who, ids[i]);
+    }
+    return err;
 }
 
 /* What was permitted before the leader was asked may not be any more. */
@@ -156,7 +158,7 @@ static void look_on_message(struct grpc_call *call, struct slice msg)
     struct look *k = mem_alloc(sizeof(*k));
     *k = (struct look){.call = call, .id = (int64_t)id, .wants_keys = wants_keys != 0};
     k->auth_revision = auth_revision(core_auth(service_of(call)->core));
-    err = look_permit(call, k);
+    err = keys_permit(call, &k->id, k->wants_keys ? 1 : 0);
     if (err != 0) {
         mem_free(k);
         service_refuse(call, err);
@@ -181,24 +183,6 @@ static void look_on_cancel(struct grpc_call *call, int err)
 
 /* ---- LeaseLeases ---- */
 
-/* Who may not read a key of any lease gets no list at all, as in etcd. */
-static int list_permit(struct grpc_call *call, const int64_t *ids, size_t count)
-{
-    struct service *s = service_of(call);
-    struct auth_who who;
-    if (!auth_is_enabled(core_auth(s->core))) {
-        return 0;
-    }
-    int err = service_identify(call, &who);
-    if (err == 0) {
-        err = auth_check_known(core_auth(s->core), &who);
-    }
-    for (size_t i = 0; err == 0 && i < count; i++) {
-        err = apply_permit_lease_read(core_apply(s->core), &who, ids[i]);
-    }
-    return err;
-}
-
 static void list_on_message(struct grpc_call *call, struct slice msg)
 {
     struct service *s = service_of(call);
@@ -212,7 +196,8 @@ static void list_on_message(struct grpc_call *call, struct slice msg)
     size_t count = lessor_count(l);
     int64_t *ids = mem_alloc_array(count, sizeof(*ids));
     lessor_list(l, ids);
-    err = list_permit(call, ids, count);
+    /* Who may not read a key of any lease gets no list at all, as in etcd. */
+    err = keys_permit(call, ids, count);
     if (err != 0) {
         mem_free(ids);
         service_refuse(call, err);
