@@ -144,16 +144,11 @@ static const struct session_ops leader_ops = {.on_answer = leader_found};
 static void leader_on_message(struct grpc_call *call, struct slice msg)
 {
     struct contest_req r;
-    struct session *x = session_begin(call, &leader_ops, &msg);
+    (void)msg;
+    struct session *x = session_begin_contest(call, &leader_ops, &r);
     if (x == NULL) {
         return;
     }
-    int err = contest_req_decode(msg, &r);
-    if (err != 0) {
-        session_malformed(x, err);
-        return;
-    }
-    x->name = r.name;
     struct session_txn *t = session_txn_new(x);
     struct wire_op first = session_op_first(x);
     session_txn_then(t, &first);

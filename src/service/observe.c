@@ -137,16 +137,11 @@ static const struct session_ops observe_ops = {
 void observe_on_message(struct grpc_call *call, struct slice msg)
 {
     struct contest_req r;
-    struct session *x = session_begin(call, &observe_ops, &msg);
+    (void)msg;
+    struct session *x = session_begin_contest(call, &observe_ops, &r);
     if (x == NULL) {
         return;
     }
-    int err = contest_req_decode(msg, &r);
-    if (err != 0) {
-        session_malformed(x, err);
-        return;
-    }
-    x->name = r.name;
     session_want_leader(x);
     ask_first(x);
 }

@@ -45,6 +45,22 @@ struct session *session_begin(struct grpc_call *call, const struct session_ops *
     return x;
 }
 
+struct session *session_begin_contest(struct grpc_call *call, const struct session_ops *ops,
+                                      struct contest_req *out)
+{
+    struct slice msg;
+    struct session *x = session_begin(call, ops, &msg);
+    int err = x == NULL ? 0 : contest_req_decode(msg, out);
+    if (err != 0) {
+        session_malformed(x, err);
+        return NULL;
+    }
+    if (x != NULL) {
+        x->name = out->name;
+    }
+    return x;
+}
+
 static void unwatch(struct session *x)
 {
     list_remove(&x->in_woken);

@@ -24,6 +24,7 @@
 #define SERVICE_SESSION_H
 
 #include "mvcc/watch.h"
+#include "service/election_req.h"
 #include "service/internal.h"
 #include "wire/response.h"
 
@@ -77,6 +78,10 @@ struct session {
 /* From on_message; NULL: refused.  The message's bytes live as long as the session: *msg. */
 struct session *session_begin(struct grpc_call *call, const struct session_ops *ops,
                               struct slice *msg);
+/* The same for a message that names what is contested: decoded into *out, the name is the
+ * session's. NULL: refused. */
+struct session *session_begin_contest(struct grpc_call *call, const struct session_ops *ops,
+                                      struct contest_req *out);
 /* After the call's last answer. */
 void session_end(struct session *x);
 /* For the tables of methods. */

@@ -260,18 +260,11 @@ static const struct session_ops campaign_ops = {
 
 static void start(struct grpc_call *call, const struct session_ops *ops)
 {
-    struct slice msg;
     struct contest_req r;
-    struct session *x = session_begin(call, ops, &msg);
+    struct session *x = session_begin_contest(call, ops, &r);
     if (x == NULL) {
         return;
     }
-    int err = contest_req_decode(msg, &r);
-    if (err != 0) {
-        session_malformed(x, err);
-        return;
-    }
-    x->name = r.name;
     x->value = is_lock(x) ? SLICE_LIT("") : r.value;
     x->lease = r.lease;
     x->step = TURN_GRANT;
