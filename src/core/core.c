@@ -588,6 +588,11 @@ bool core_leads(const struct core *c)
     return c->role == RAFT_LEADER;
 }
 
+uint64_t core_applied_index(const struct core *c)
+{
+    return c->applied;
+}
+
 uint64_t core_cluster_id(const struct core *c)
 {
     return c->config.cluster_id;

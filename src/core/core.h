@@ -379,6 +379,7 @@ bool core_is_over_quota(const struct core *c, uint64_t cost);
 size_t core_progress(const struct core *c, struct raft_member_status *out, size_t max);
 uint64_t core_member_id(const struct core *c);
 bool core_leads(const struct core *c);
+uint64_t core_applied_index(const struct core *c);
 uint64_t core_cluster_id(const struct core *c);
 raft_term core_term(const struct core *c);
 const struct raft_conf_state *core_conf(const struct core *c);

@@ -42,13 +42,6 @@ static void look_later(struct holds *all)
     exec->ops->timer_start(exec, &all->timer, HOLD_LOOK_MS);
 }
 
-static uint64_t applied_now(const struct service *s)
-{
-    struct core_status st;
-    core_status(s->core, &st);
-    return st.applied;
-}
-
 void service_unhold(struct grpc_call *call)
 {
     struct service *s = grpc_call_service(call);
@@ -72,7 +65,7 @@ static void let_go(struct hold *h)
 static void on_timer(struct env_timer *t)
 {
     struct holds *all = container_of(t, struct holds, timer);
-    uint64_t applied = applied_now(all->service),
+    uint64_t applied = core_applied_index(all->service->core),
              now = env_mono_ms(driver_env(all->service->driver));
     LIST_FOREACH (&all->waiting, n) {
         struct hold *h = LIST_ENTRY(n, struct hold, node);
@@ -97,7 +90,7 @@ static bool awaits(struct grpc_call *call, uint64_t *out_index)
     }
     service_caller_of(call, &caller);
     if (!auth_tokens_index(auth_store_tokens(auth), auth_token_of(&caller), &before) ||
-        before == UINT64_MAX || before < applied_now(s)) {
+        before == UINT64_MAX || before < core_applied_index(s->core)) {
         return false;
     }
     *out_index = before + 1;

@@ -157,6 +157,12 @@ void core_status(const struct core *c, struct core_status *out)
     *out = fake.status;
 }
 
+uint64_t core_applied_index(const struct core *c)
+{
+    (void)c;
+    return fake.status.applied;
+}
+
 bool core_is_over_quota(const struct core *c, uint64_t cost)
 {
     (void)c;
