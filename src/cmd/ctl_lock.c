@@ -35,19 +35,6 @@ static char *text_of(struct ctl *c, const char *prefix, bool has_id, int64_t id)
 
 /* ---- requests ---- */
 
-static int range(struct place *p, const struct wire_range_req *req, struct buf *raw,
-                 struct wire_range_resp *resp)
-{
-    struct ctl *c = p->run.c;
-    struct buf body = BUF_INIT;
-    wire_range_req_encode(&body, req);
-    int rc = ctl_ask(c, p->run.client, "/etcdserverpb.KV/Range", CTL_READ | CTL_NO_TIMEOUT,
-                     buf_slice(&body), raw);
-    int err = rc != 0 ? 0 : wire_range_resp_decode(buf_slice(raw), &c->cli->arena, resp);
-    buf_deinit(&body);
-    return err != 0 ? ctl_bad_reply(c, err) : rc;
-}
-
 static struct wire_range_req oldest_of(struct place *p)
 {
     return (struct wire_range_req){
@@ -185,7 +172,7 @@ static int wait_for_turn(struct place *p)
         struct wire_range_req req = oldest_of(p);
         req.sort_order = WIRE_SORT_DESCEND;
         req.max_create_revision = p->created - 1;
-        rc = range(p, &req, &raw, &older);
+        rc = ctl_run_range(&p->run, &req, &p->run.c->cli->arena, &raw, &older);
         if (rc != 0 || older.kv_count == 0) {
             break;
         }
@@ -203,7 +190,7 @@ static int own_key(struct place *p, struct buf *raw, struct wire_range_resp *res
                    const char *lost_text)
 {
     struct wire_range_req req = {.key = slice_cstr(p->key)};
-    int rc = range(p, &req, raw, resp);
+    int rc = ctl_run_range(&p->run, &req, &p->run.c->cli->arena, raw, resp);
     if (rc == 0 && resp->kv_count == 0 && lost_text != NULL) {
         rc = ctl_fail(&p->run.c->fail, CTL_RC_ERROR, "%s", lost_text);
     }
@@ -443,7 +430,9 @@ static int observe(struct place *p)
         struct wire_range_resp resp = {0};
         struct wire_range_req req = oldest_of(p);
         int64_t revision = 0;
-        rc = range(p, &req, &raw, &resp) != 0 ? observer_lost(p->run.c) : 0;
+        rc = ctl_run_range(&p->run, &req, &p->run.c->cli->arena, &raw, &resp) != 0
+                 ? observer_lost(p->run.c)
+                 : 0;
         if (rc == 0 && resp.kv_count == 0) {
             rc = wait_for_leader(p, resp.header.revision, &key, &revision);
         } else if (rc == 0) {

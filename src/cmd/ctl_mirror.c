@@ -50,19 +50,6 @@ static struct slice renamed(struct mirror *m, struct slice key)
 
 /* ---- everything first ---- */
 
-static int ask_range(struct mirror *m, const struct wire_range_req *req, struct buf *raw,
-                     struct wire_range_resp *resp)
-{
-    struct ctl *c = m->run.c;
-    struct buf body = BUF_INIT;
-    wire_range_req_encode(&body, req);
-    int rc = ctl_ask(c, m->run.client, "/etcdserverpb.KV/Range", CTL_READ | CTL_NO_TIMEOUT,
-                     buf_slice(&body), raw);
-    int err = rc != 0 ? 0 : wire_range_resp_decode(buf_slice(raw), &m->arena, resp);
-    buf_deinit(&body);
-    return err != 0 ? ctl_bad_reply(c, err) : rc;
-}
-
 static int put_all(struct mirror *m, const struct wire_range_resp *page)
 {
     struct ctl *c = m->run.c;
@@ -91,7 +78,7 @@ static int copy_base(struct mirror *m)
     struct slice zero = slice_make("", 1);
     bool has_prefix = m->prefix.len > 0;
     struct wire_range_req probe = {.key = has_prefix ? m->prefix : SLICE_LIT("foo")};
-    int rc = ask_range(m, &probe, &raw, &resp);
+    int rc = ctl_run_range(&m->run, &probe, &m->arena, &raw, &resp);
     m->revision = rc == 0 ? resp.header.revision : 0;
     struct wire_range_req req = {
         .range_end = has_prefix ? ctl_prefix_end(&m->run.c->cli->arena, m->prefix) : zero,
@@ -105,7 +92,7 @@ static int copy_base(struct mirror *m)
     while (has_more) {
         arena_reset(&m->arena);
         req.key = buf_slice(&from);
-        rc = ask_range(m, &req, &raw, &resp);
+        rc = ctl_run_range(&m->run, &req, &m->arena, &raw, &resp);
         rc = rc != 0 ? rc : put_all(m, &resp);
         has_more = rc == 0 && resp.more && resp.kv_count > 0;
         if (has_more) {

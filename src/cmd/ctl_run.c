@@ -81,6 +81,20 @@ int ctl_run_session(struct ctl_run *r, int64_t ttl_s)
     return 0;
 }
 
+/* ---- requests ---- */
+
+int ctl_run_range(struct ctl_run *r, const struct wire_range_req *req, struct arena *arena,
+                  struct buf *raw, struct wire_range_resp *resp)
+{
+    struct buf body = BUF_INIT;
+    wire_range_req_encode(&body, req);
+    int rc = ctl_ask(r->c, r->client, "/etcdserverpb.KV/Range", CTL_READ | CTL_NO_TIMEOUT,
+                     buf_slice(&body), raw);
+    int err = rc != 0 ? 0 : wire_range_resp_decode(buf_slice(raw), arena, resp);
+    buf_deinit(&body);
+    return err != 0 ? ctl_bad_reply(r->c, err) : rc;
+}
+
 /* ---- programs ---- */
 
 static void on_child(void *arg, int signo)

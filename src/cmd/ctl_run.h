@@ -37,6 +37,11 @@ void ctl_run_turn(struct ctl_run *r);
 struct client_watcher *ctl_run_watcher(struct ctl_run *r);
 struct client_watch *ctl_run_watch(struct ctl_run *r, const struct client_watch_options *opts);
 
+/* Asks for a range, as long as it takes: raw is the answer's bytes, arena has what resp points at.
+ */
+MUST_USE int ctl_run_range(struct ctl_run *r, const struct wire_range_req *req, struct arena *arena,
+                           struct buf *raw, struct wire_range_resp *resp);
+
 /* A lease of so many seconds that is renewed from then on. */
 MUST_USE int ctl_run_session(struct ctl_run *r, int64_t ttl_s);
 
