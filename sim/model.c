@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/hash.h"
 
 enum { MIN_CAP = 64, ARENA_BYTES = 1 << 16, ALARM_NOSPACE = 1, ALARM_CORRUPT = 2, ALARMS_MAX = 64 };
 
@@ -161,11 +162,7 @@ size_t model_range(const struct model *m, struct slice key, struct slice range_e
 
 static uint64_t mix(uint64_t h, const void *data, size_t len)
 {
-    const uint8_t *p = data;
-    for (size_t i = 0; i < len; i++) {
-        /* What it is called with is filled in whole. NOLINTNEXTLINE(clang-analyzer-core.*) */
-        h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-    }
+    h = fnv1a64_more(h, data, len);
     return h ^ h >> 29;
 }
 
@@ -180,8 +177,7 @@ static uint64_t record_digest(uint64_t h, const struct model_record *r)
 static void record_add(struct model *m, struct key_entry *e, const struct model_record *r)
 {
     size_t cap = m->record_cap;
-    uint64_t before =
-        m->record_count > 0 ? m->digests[m->record_count - 1] : UINT64_C(0xcbf29ce484222325);
+    uint64_t before = m->record_count > 0 ? m->digests[m->record_count - 1] : FNV1A64_EMPTY;
     m->records = grow(m->records, &m->record_cap, m->record_count, sizeof(m->records[0]));
     if (cap != m->record_cap) {
         m->digests = mem_realloc(m->digests, m->record_cap * sizeof(m->digests[0]));

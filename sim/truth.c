@@ -15,6 +15,7 @@
 
 #include <inttypes.h>
 
+#include "base/hash.h"
 #include "bolt/bolt.h"
 #include "mvcc/hash.h"
 #include "sim/disk.h"
@@ -23,21 +24,11 @@
 
 enum { TERM_BITS = 40, EARLY_ELECTIONS = 3 };
 
-static uint64_t mix(uint64_t h, const void *data, size_t len)
-{
-    const uint8_t *p = data;
-    for (size_t i = 0; i < len; i++) {
-        /* What it is called with is filled in whole. NOLINTNEXTLINE(clang-analyzer-core.*) */
-        h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-    }
-    return h;
-}
-
 static uint64_t entry_digest(const struct raft_entry *e, raft_term before)
 {
     const uint64_t numbers[] = {e->term, e->index, (uint64_t)e->type, before};
-    uint64_t h = mix(UINT64_C(0xcbf29ce484222325), numbers, sizeof(numbers));
-    return mix(h, e->data.data, e->data.len) | 1;
+    uint64_t h = fnv1a64(numbers, sizeof(numbers));
+    return fnv1a64_more(h, e->data.data, e->data.len) | 1;
 }
 
 /* An entry as some log has it; entries of a term and index are all the same one. */
@@ -511,8 +502,8 @@ void truth_hash(struct run *r, uint64_t *h)
                                     (uint64_t)mvcc_rev(c->store),
                                     (uint64_t)mvcc_compact_rev(c->store),
                                     backend_size_bytes(c->backend)};
-        *h = mix(*h, numbers, sizeof(numbers));
+        *h = fnv1a64_more(*h, numbers, sizeof(numbers));
     }
     uint64_t digest = model_digest_at(r->model, model_rev(r->model));
-    *h = mix(*h, &digest, sizeof(digest));
+    *h = fnv1a64_more(*h, &digest, sizeof(digest));
 }

@@ -25,8 +25,12 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t len)
 
 uint64_t fnv1a64(const void *data, size_t len)
 {
+    return fnv1a64_more(FNV1A64_EMPTY, data, len);
+}
+
+uint64_t fnv1a64_more(uint64_t h, const void *data, size_t len)
+{
     const uint8_t *p = data;
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < len; i++) {
         h = (h ^ p[i]) * UINT64_C(0x100000001b3);
     }

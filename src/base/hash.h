@@ -16,7 +16,10 @@
 enum { SHA256_BYTES = 32, SHA1_BYTES = 20 };
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t len);
+#define FNV1A64_EMPTY UINT64_C(0xcbf29ce484222325) /* of no bytes */
 uint64_t fnv1a64(const void *data, size_t len);
+/* h is that of the bytes before. */
+uint64_t fnv1a64_more(uint64_t h, const void *data, size_t len);
 void sha1(const void *data, size_t len, uint8_t out[SHA1_BYTES]);
 
 struct sha256; /* incremental */
