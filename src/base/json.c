@@ -497,7 +497,7 @@ bool json_key_is(const struct buf *key, const char *name)
 
 /* ---- writer ---- */
 
-static void put_escaped(struct buf *out, uint8_t c)
+void json_put_escape(struct buf *out, uint8_t c)
 {
     switch (c) {
     case '"': buf_append_cstr(out, "\\\""); break;
@@ -507,13 +507,17 @@ static void put_escaped(struct buf *out, uint8_t c)
     case '\n': buf_append_cstr(out, "\\n"); break;
     case '\r': buf_append_cstr(out, "\\r"); break;
     case '\t': buf_append_cstr(out, "\\t"); break;
-    default:
-        if (c < 0x20 || c == '<' || c == '>' || c == '&') {
-            buf_printf(out, "\\u%04x", c);
-        } else {
-            buf_append_byte(out, c);
-        }
-        break;
+    default: buf_printf(out, "\\u%04x", c); break;
+    }
+}
+
+static void put_escaped(struct buf *out, uint8_t c)
+{
+    bool is_html = c == '<' || c == '>' || c == '&';
+    if (c < 0x20 || c == '"' || c == '\\' || is_html) {
+        json_put_escape(out, c);
+    } else {
+        buf_append_byte(out, c);
     }
 }
 

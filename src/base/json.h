@@ -71,6 +71,8 @@ bool json_fail(struct json_reader *r, int err);
 /* Go's field match: ASCII case does not matter. */
 bool json_key_is(const struct buf *key, const char *name);
 
+/* A character that must not stand by itself: \" \\ \b \f \n \r \t, any other as \u00xx. */
+void json_put_escape(struct buf *out, uint8_t c);
 /* s with quotes, escaped as Go's encoding/json does: <>& and U+2028/9 too, bad UTF-8 as \ufffd. */
 void json_put_go_string(struct buf *out, struct slice s);
 

@@ -2,6 +2,7 @@
 #include "gateway/json_out.h"
 
 #include "base/gotext.h"
+#include "base/json.h"
 #include "base/utf8.h"
 
 enum { STATE_TAG, STATE_VARINT, STATE_LENGTH, STATE_BYTES, STATE_TEXT, STATE_SKIP };
@@ -34,20 +35,6 @@ bool json_out_is_done(const struct json_out *o)
 
 /* ---- strings ---- */
 
-static void put_control(struct buf *out, uint8_t c)
-{
-    switch (c) {
-    case '"': buf_append_cstr(out, "\\\""); break;
-    case '\\': buf_append_cstr(out, "\\\\"); break;
-    case '\b': buf_append_cstr(out, "\\b"); break;
-    case '\f': buf_append_cstr(out, "\\f"); break;
-    case '\n': buf_append_cstr(out, "\\n"); break;
-    case '\r': buf_append_cstr(out, "\\r"); break;
-    case '\t': buf_append_cstr(out, "\\t"); break;
-    default: buf_printf(out, "\\u%04x", c); break;
-    }
-}
-
 void json_out_string(struct buf *out, struct slice s, bool is_html_escaped)
 {
     if (is_html_escaped) {
@@ -62,7 +49,7 @@ void json_out_string(struct buf *out, struct slice s, bool is_html_escaped)
         if (n == 0) {
             buf_append_cstr(out, "\xef\xbf\xbd");
         } else if (c < 0x20 || c == '"' || c == '\\') {
-            put_control(out, c);
+            json_put_escape(out, c);
         } else {
             buf_append(out, s.data + i, n);
         }
