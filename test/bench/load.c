@@ -21,6 +21,7 @@
 #include "load_conn.h"
 #include "load_hist.h"
 #include "load_op.h"
+#include "load_put.h"
 
 /* Requests of one load differ by no more than this in size. */
 enum { REQUEST_SPREAD = 64 };
@@ -51,13 +52,6 @@ struct load {
     const char *ca, *cert, *key; /* ca NULL: plain text */
     struct load_hist hist;
 };
-
-static uint64_t clock_ns(clockid_t id)
-{
-    struct timespec ts;
-    (void)clock_gettime(id, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- requests ---- */
 
@@ -118,22 +112,6 @@ static void on_reply(struct load_conn *c, struct load_slot *s)
 
 /* ---- the loop ---- */
 
-static void watch(struct load *l, struct load_conn *c, int how, bool wants_write)
-{
-    struct epoll_event ev = {.events = EPOLLIN | (wants_write ? EPOLLOUT : 0), .data.ptr = c};
-    if (epoll_ctl(l->epoll_fd, how, c->fd, &ev) != 0) {
-        load_die("epoll_ctl: %m");
-    }
-}
-
-static void flush(struct load *l, struct load_conn *c, bool was_full)
-{
-    bool is_full = !load_conn_flush(c);
-    if (is_full != was_full) {
-        watch(l, c, EPOLL_CTL_MOD, is_full);
-    }
-}
-
 static void open_all(struct load *l)
 {
     l->conns = mem_zalloc(l->connections * sizeof(l->conns[0]));
@@ -144,19 +122,19 @@ static void open_all(struct load *l)
         c->on_reply = on_reply;
         c->arg = l;
         load_conn_open(c, l->endpoints[i % l->endpoint_count], tls, l->streams, i * l->streams);
-        watch(l, c, EPOLL_CTL_ADD, false);
+        load_conn_watch(c, l->epoll_fd, EPOLL_CTL_ADD, false);
     }
     SSL_CTX_free(tls); /* the connections hold it */
 }
 
 static void begin_all(struct load *l)
 {
-    l->begin_ns = l->now_ns = clock_ns(CLOCK_MONOTONIC);
+    l->begin_ns = l->now_ns = load_clock_ns(CLOCK_MONOTONIC);
     l->stop_ns = l->begin_ns + (uint64_t)(l->secs * 1e9);
     for (unsigned i = 0; i < l->connections; i++) {
         struct load_conn *c = &l->conns[i];
         start_idle(l, c);
-        flush(l, c, false);
+        load_conn_push(c, l->epoll_fd, false);
     }
 }
 
@@ -168,14 +146,14 @@ static void run(struct load *l)
         if (n < 0 && errno != EINTR) {
             load_die("epoll_wait: %m");
         }
-        l->now_ns = clock_ns(CLOCK_MONOTONIC);
+        l->now_ns = load_clock_ns(CLOCK_MONOTONIC);
         for (int i = 0; i < n; i++) {
             struct load_conn *c = events[i].data.ptr;
             load_conn_read(c);
             if (c->open_count < c->slot_count) {
                 start_idle(l, c);
             }
-            flush(l, c, (events[i].events & EPOLLOUT) != 0);
+            load_conn_push(c, l->epoll_fd, (events[i].events & EPOLLOUT) != 0);
         }
     }
 }
@@ -191,7 +169,7 @@ static void report(const struct load *l)
         l->op->name, l->done, l->errors, secs, n / secs, (double)h->sum / n / 1e3,
         (double)load_hist_quantile(h, 0.5) / 1e3, (double)load_hist_quantile(h, 0.99) / 1e3,
         (double)load_hist_quantile(h, 0.999) / 1e3, (double)h->max / 1e3,
-        (double)clock_ns(CLOCK_PROCESS_CPUTIME_ID) / n / 1e3);
+        (double)load_clock_ns(CLOCK_PROCESS_CPUTIME_ID) / n / 1e3);
     if (l->errors > 0) {
         (void)fprintf(stderr, "load: %" PRIu64 " answers were wrong; the last: %s\n", l->errors,
                       l->why);

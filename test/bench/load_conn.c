@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -214,6 +215,22 @@ bool load_conn_flush(struct load_conn *c)
         }
     }
     return true;
+}
+
+void load_conn_watch(struct load_conn *c, int epoll_fd, int how, bool wants_write)
+{
+    struct epoll_event ev = {.events = EPOLLIN | (wants_write ? EPOLLOUT : 0), .data.ptr = c};
+    if (epoll_ctl(epoll_fd, how, c->fd, &ev) != 0) {
+        load_die("epoll_ctl: %m");
+    }
+}
+
+void load_conn_push(struct load_conn *c, int epoll_fd, bool was_full)
+{
+    bool is_full = !load_conn_flush(c);
+    if (is_full != was_full) {
+        load_conn_watch(c, epoll_fd, EPOLL_CTL_MOD, is_full);
+    }
 }
 
 static void put_window(struct load_conn *c, uint32_t stream, uint32_t bytes)

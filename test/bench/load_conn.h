@@ -85,6 +85,10 @@ void load_conn_send_more(struct load_conn *c, struct load_slot *s, struct slice 
 bool load_conn_may_send(const struct load_conn *c, size_t bytes);
 /* What is queued goes to the kernel; true when all of it went. */
 bool load_conn_flush(struct load_conn *c);
+/* Asks epoll for input, and for room when something is left to write. */
+void load_conn_watch(struct load_conn *c, int epoll_fd, int how, bool wants_write);
+/* Writes what can be; was_full: epoll was asked for room. */
+void load_conn_push(struct load_conn *c, int epoll_fd, bool was_full);
 /* Reads what is there and calls on_reply. */
 void load_conn_read(struct load_conn *c);
 

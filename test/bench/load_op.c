@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "load_put.h"
 
 enum { VALUES_BYTES = 1 << 20, VALUE_BYTES_MAX = 8192, KEY_BYTES_MAX = 64 };
 
@@ -18,19 +19,6 @@ const char *const load_op_paths[] = {
 };
 
 /* ---- bytes ---- */
-
-static void put_bytes(struct buf *b, unsigned field, struct slice s)
-{
-    buf_append_byte(b, (uint8_t)(field << 3 | 2));
-    buf_append_varint(b, s.len);
-    buf_append_slice(b, s);
-}
-
-static void put_number(struct buf *b, unsigned field, uint64_t v)
-{
-    buf_append_byte(b, (uint8_t)(field << 3));
-    buf_append_varint(b, v);
-}
 
 struct key {
     char text[KEY_BYTES_MAX];
@@ -89,8 +77,8 @@ static uint8_t byte_behind_header(const struct load_slot *s)
 
 static void build_put_of(struct load_ops *o, struct buf *b, struct slice key)
 {
-    put_bytes(b, 1, key);
-    put_bytes(b, 2, random_value(o));
+    load_put_bytes(b, 1, key);
+    load_put_bytes(b, 2, random_value(o));
 }
 
 static unsigned build_put(struct load_ops *o, struct load_slot *s)
@@ -105,14 +93,14 @@ static unsigned build_get(struct load_ops *o, struct load_slot *s)
 {
     (void)s;
     struct key k;
-    put_bytes(&o->message, 1, random_key(o, &k));
+    load_put_bytes(&o->message, 1, random_key(o, &k));
     return PATH_RANGE;
 }
 
 static unsigned build_get_serializable(struct load_ops *o, struct load_slot *s)
 {
     unsigned path = build_get(o, s);
-    put_number(&o->message, 7, 1);
+    load_put_number(&o->message, 7, 1);
     return path;
 }
 
@@ -127,9 +115,9 @@ static unsigned build_list(struct load_ops *o, struct load_slot *s)
     (void)s;
     struct key k, end;
     uint64_t first = o->keys > o->limit ? prng_below(&o->prng, o->keys - o->limit) : 0;
-    put_bytes(&o->message, 1, key_at(o, first, &k));
-    put_bytes(&o->message, 2, key_at(o, first + o->limit, &end));
-    put_number(&o->message, 3, o->limit);
+    load_put_bytes(&o->message, 1, key_at(o, first, &k));
+    load_put_bytes(&o->message, 2, key_at(o, first + o->limit, &end));
+    load_put_number(&o->message, 3, o->limit);
     return PATH_RANGE;
 }
 
@@ -145,15 +133,15 @@ static unsigned build_txn(struct load_ops *o, struct load_slot *s)
     struct key k;
     struct slice key = key_at(o, s->number % o->keys, &k);
     buf_clear(&o->inner);
-    put_number(&o->inner, 2, 2); /* target MOD; result EQUAL is 0 */
-    put_bytes(&o->inner, 3, key);
-    put_number(&o->inner, 6, s->note);
-    put_bytes(&o->message, 1, buf_slice(&o->inner));
+    load_put_number(&o->inner, 2, 2); /* target MOD; result EQUAL is 0 */
+    load_put_bytes(&o->inner, 3, key);
+    load_put_number(&o->inner, 6, s->note);
+    load_put_bytes(&o->message, 1, buf_slice(&o->inner));
     buf_clear(&o->op);
     build_put_of(o, &o->op, key);
     buf_clear(&o->inner);
-    put_bytes(&o->inner, 2, buf_slice(&o->op));
-    put_bytes(&o->message, 2, buf_slice(&o->inner));
+    load_put_bytes(&o->inner, 2, buf_slice(&o->op));
+    load_put_bytes(&o->message, 2, buf_slice(&o->inner));
     return PATH_TXN;
 }
 
@@ -168,7 +156,7 @@ static unsigned build_delete(struct load_ops *o, struct load_slot *s)
 {
     (void)s;
     struct key k;
-    put_bytes(&o->message, 1, key_at(o, o->next++, &k));
+    load_put_bytes(&o->message, 1, key_at(o, o->next++, &k));
     return PATH_DELETE;
 }
 
@@ -187,8 +175,8 @@ static unsigned build_fill(struct load_ops *o, struct load_slot *s)
         buf_clear(&o->op);
         build_put_of(o, &o->op, key_at(o, o->next++ % o->keys, &k));
         buf_clear(&o->inner);
-        put_bytes(&o->inner, 2, buf_slice(&o->op));
-        put_bytes(&o->message, 2, buf_slice(&o->inner));
+        load_put_bytes(&o->inner, 2, buf_slice(&o->op));
+        load_put_bytes(&o->message, 2, buf_slice(&o->inner));
     }
     return PATH_TXN;
 }

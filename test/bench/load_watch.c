@@ -37,6 +37,7 @@
 #include "load_conn.h"
 #include "load_count.h"
 #include "load_hist.h"
+#include "load_put.h"
 
 enum {
     CONNECTIONS_MAX = 256,
@@ -104,27 +105,7 @@ struct watch_load {
     bool is_putting;
 };
 
-static uint64_t clock_ns(clockid_t id)
-{
-    struct timespec ts;
-    (void)clock_gettime(id, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* ---- messages ---- */
-
-static void put_bytes(struct buf *b, unsigned field, struct slice s)
-{
-    buf_append_byte(b, (uint8_t)(field << 3 | 2));
-    buf_append_varint(b, s.len);
-    buf_append_slice(b, s);
-}
-
-static void put_number(struct buf *b, unsigned field, uint64_t v)
-{
-    buf_append_byte(b, (uint8_t)(field << 3));
-    buf_append_varint(b, v);
-}
 
 static struct slice key_at(const struct watch_load *l, uint64_t n, char text[KEY_BYTES_MAX])
 {
@@ -137,18 +118,18 @@ static void build_create(struct watch_load *l, uint64_t n)
     char key[KEY_BYTES_MAX], end[KEY_BYTES_MAX];
     buf_clear(&l->inner);
     if (l->is_own) {
-        put_bytes(&l->inner, 1, key_at(l, n, key));
+        load_put_bytes(&l->inner, 1, key_at(l, n, key));
     } else {
         size_t len = (size_t)snprintf(end, sizeof(end), "%s", l->prefix);
-        put_bytes(&l->inner, 1, slice_make(l->prefix, len));
+        load_put_bytes(&l->inner, 1, slice_make(l->prefix, len));
         end[len - 1]++;
-        put_bytes(&l->inner, 2, slice_make(end, len));
+        load_put_bytes(&l->inner, 2, slice_make(end, len));
     }
     if (l->rev != 0) {
-        put_number(&l->inner, 3, l->rev);
+        load_put_number(&l->inner, 3, l->rev);
     }
     buf_clear(&l->message);
-    put_bytes(&l->message, 1, buf_slice(&l->inner));
+    load_put_bytes(&l->message, 1, buf_slice(&l->inner));
 }
 
 static void build_put(struct watch_load *l)
@@ -156,22 +137,22 @@ static void build_put(struct watch_load *l)
     static const uint8_t value[VALUE_BYTES_MAX] = {1};
     char key[KEY_BYTES_MAX];
     buf_clear(&l->message);
-    put_bytes(&l->message, 1, key_at(l, prng_below(&l->prng, l->keys), key));
-    put_bytes(&l->message, 2, slice_make(value, l->value_bytes));
+    load_put_bytes(&l->message, 1, key_at(l, prng_below(&l->prng, l->keys), key));
+    load_put_bytes(&l->message, 2, slice_make(value, l->value_bytes));
 }
 
 static void build_grant(struct watch_load *l)
 {
     buf_clear(&l->message);
     uint64_t gone_s = (l->now_ns - l->begin_ns) / 1000000000;
-    put_number(&l->message, 1, l->ttl > gone_s ? l->ttl - gone_s : 1);
-    put_number(&l->message, 2, l->first + l->asked);
+    load_put_number(&l->message, 1, l->ttl > gone_s ? l->ttl - gone_s : 1);
+    load_put_number(&l->message, 2, l->first + l->asked);
 }
 
 static void build_renewal(struct watch_load *l)
 {
     buf_clear(&l->message);
-    put_number(&l->message, 1, l->first + prng_below(&l->prng, l->watches));
+    load_put_number(&l->message, 1, l->first + prng_below(&l->prng, l->watches));
 }
 
 /* ---- puts and grants ---- */
@@ -266,22 +247,6 @@ static void on_data(struct load_conn *c, struct load_slot *s, struct slice data)
 
 /* ---- the loop ---- */
 
-static void watch_fd(struct watch_load *l, struct load_conn *c, int how, bool wants_write)
-{
-    struct epoll_event ev = {.events = EPOLLIN | (wants_write ? EPOLLOUT : 0), .data.ptr = c};
-    if (epoll_ctl(l->epoll_fd, how, c->fd, &ev) != 0) {
-        load_die("epoll_ctl: %m");
-    }
-}
-
-static void flush(struct watch_load *l, struct load_conn *c, bool was_full)
-{
-    bool is_full = !load_conn_flush(c);
-    if (is_full != was_full) {
-        watch_fd(l, c, EPOLL_CTL_MOD, is_full);
-    }
-}
-
 static void turn(struct watch_load *l)
 {
     struct epoll_event events[EVENTS_MAX];
@@ -289,18 +254,18 @@ static void turn(struct watch_load *l)
     if (n < 0 && errno != EINTR) {
         load_die("epoll_wait: %m");
     }
-    l->now_ns = clock_ns(CLOCK_MONOTONIC);
+    l->now_ns = load_clock_ns(CLOCK_MONOTONIC);
     for (int i = 0; i < n; i++) {
         struct load_conn *c = events[i].data.ptr;
         load_conn_read(c);
-        flush(l, c, (events[i].events & EPOLLOUT) != 0);
+        load_conn_push(c, l->epoll_fd, (events[i].events & EPOLLOUT) != 0);
     }
 }
 
 /* Turns until it is true; a load that stands still ends the program. */
 static void until(struct watch_load *l, bool (*is)(const struct watch_load *l))
 {
-    uint64_t moved_ns = clock_ns(CLOCK_MONOTONIC), seen = 0;
+    uint64_t moved_ns = load_clock_ns(CLOCK_MONOTONIC), seen = 0;
     while (!is(l)) {
         turn(l);
         uint64_t now = l->events + l->done;
@@ -347,7 +312,7 @@ static void open_conn(struct watch_load *l, struct load_conn *c, unsigned slots,
     c->on_data = on_data;
     c->arg = l;
     load_conn_open(c, l->endpoint, NULL, slots, first);
-    watch_fd(l, c, EPOLL_CTL_ADD, false);
+    load_conn_watch(c, l->epoll_fd, EPOLL_CTL_ADD, false);
 }
 
 static void open_streams(struct watch_load *l, unsigned path)
@@ -369,25 +334,25 @@ static void open_streams(struct watch_load *l, unsigned path)
                 renew_more(l, c, &c->slots[k]);
             }
         }
-        flush(l, c, false);
+        load_conn_push(c, l->epoll_fd, false);
     }
 }
 
 static void start_puts(struct watch_load *l)
 {
     l->is_putting = true;
-    l->now_ns = clock_ns(CLOCK_MONOTONIC);
+    l->now_ns = load_clock_ns(CLOCK_MONOTONIC);
     l->putter = &l->conns[l->connections];
     open_conn(l, l->putter, l->puts, 0);
     for (unsigned i = 0; i < l->puts; i++) {
         ask(l, &l->putter->slots[i]);
     }
-    flush(l, l->putter, false);
+    load_conn_push(l->putter, l->epoll_fd, false);
 }
 
 static void run_secs(struct watch_load *l)
 {
-    uint64_t stop = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(l->secs * 1e9);
+    uint64_t stop = load_clock_ns(CLOCK_MONOTONIC) + (uint64_t)(l->secs * 1e9);
     do {
         turn(l);
     } while (l->now_ns < stop);
@@ -406,14 +371,14 @@ static void report(const struct watch_load *l, uint64_t events_ns, uint64_t answ
            "\"max_us\": %.1f, \"rounds\": %" PRIu64 ", \"load_cpu_s\": %.3f}\n",
            l->op, l->events, secs, (double)l->events / secs, l->done, (double)l->done / put_secs,
            (double)load_hist_quantile(h, 0.5) / 1e3, (double)load_hist_quantile(h, 0.99) / 1e3,
-           (double)h->max / 1e3, l->rounds, (double)clock_ns(CLOCK_PROCESS_CPUTIME_ID) / 1e9);
+           (double)h->max / 1e3, l->rounds, (double)load_clock_ns(CLOCK_PROCESS_CPUTIME_ID) / 1e9);
 }
 
 static void op_watch(struct watch_load *l)
 {
     open_streams(l, PATH_WATCH);
     until(l, has_created);
-    uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+    uint64_t begin = load_clock_ns(CLOCK_MONOTONIC);
     start_puts(l);
     run_secs(l);
     until(l, has_answers);
@@ -433,7 +398,7 @@ static void op_idle(struct watch_load *l)
 
 static void op_puts(struct watch_load *l)
 {
-    uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+    uint64_t begin = load_clock_ns(CLOCK_MONOTONIC);
     start_puts(l);
     run_secs(l);
     until(l, has_answers);
@@ -451,7 +416,7 @@ static void op_behind(struct watch_load *l)
 {
     l->streams = l->connections = 1;
     l->watches = 1;
-    uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+    uint64_t begin = load_clock_ns(CLOCK_MONOTONIC);
     uint64_t stop = begin + (uint64_t)(l->secs * 1e9);
     behind_open(l);
     do {
@@ -468,7 +433,7 @@ static void op_behind(struct watch_load *l)
 static void op_keep_alive(struct watch_load *l)
 {
     l->is_putting = true;
-    uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+    uint64_t begin = load_clock_ns(CLOCK_MONOTONIC);
     open_streams(l, PATH_KEEP_ALIVE);
     run_secs(l);
     report(l, l->now_ns - begin, l->now_ns - begin);
@@ -477,7 +442,7 @@ static void op_keep_alive(struct watch_load *l)
 static void op_grant(struct watch_load *l)
 {
     l->connections = 0;
-    l->begin_ns = clock_ns(CLOCK_MONOTONIC);
+    l->begin_ns = load_clock_ns(CLOCK_MONOTONIC);
     start_puts(l);
     until(l, has_granted);
     report(l, l->now_ns - l->begin_ns, l->now_ns - l->begin_ns);
