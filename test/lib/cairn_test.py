@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -26,10 +27,25 @@ class Skip(Exception):
     """This test cannot run here; the text says why."""
 
 
+PORTS = range(15000, 32000)  # below those that the kernel gives to connections
+_kept = []  # what says to other test programs that a port is taken, until this one ends
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """A port that nobody listens on, and that no test program, this one neither, is given again while this one runs:
+    scripts run side by side, and members are stopped and started on their ports."""
+    for port in random.sample(PORTS, len(PORTS)):
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f'\0cairn-test-port-{port}')
+            with socket.socket() as s:
+                s.bind(('127.0.0.1', port))
+        except OSError:
+            mark.close()
+            continue
+        _kept.append(mark)
+        return port
+    raise AssertionError('no free port')
 
 
 class Server:
